@@ -1,0 +1,2 @@
+//! scimesh
+fn main() {}

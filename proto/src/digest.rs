@@ -1,0 +1,195 @@
+//! Keyed hashes: of a subject, so that proxies hold no names, and of a scope's content, so that both sides can tell
+//! that they hold the same.
+//!
+//! All are BLAKE3 in keyed mode over a domain byte and length-prefixed parts, cut to 128 bits. The key is made with the
+//! database and sent to filters with each snapshot: it gives pseudonyms, not secrecy.
+//!
+//! A content's digest is the sum modulo 2^128 of the hashes of its parts: the order does not matter, and a change costs
+//! what the change is. (An XOR would let two equal parts cancel out.)
+
+use std::fmt;
+use std::ops::{AddAssign, SubAssign};
+
+use crate::binding::{Attribute, Binding};
+use crate::scope::Term;
+use crate::snapshot::{TermSet, TermState};
+use crate::wire::{Malformed, array};
+
+/// Key of all hashes of one database.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key([u8; 32]);
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+/// Who asks: (tenant, binding, claim value), hashed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SubjectDigest(pub [u8; 16]);
+
+impl fmt::Debug for SubjectDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+impl std::hash::Hash for SubjectDigest {
+    /// The bytes are uniform already, under a key that clients don't know: half of them locate an entry.
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        state.write_u64(u64::from_le_bytes([a, b, c, d, e, f, g, h]));
+    }
+}
+
+/// Digest of a scope's content, or of a part of it.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct ContentDigest(u128);
+
+impl ContentDigest {
+    /// 16 bytes, little-endian.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.to_le_bytes()
+    }
+
+    /// The inverse of [`to_bytes`](Self::to_bytes).
+    pub fn from_bytes(bytes: &[u8]) -> Result<ContentDigest, Malformed> {
+        Ok(ContentDigest(u128::from_le_bytes(array("digest", bytes)?)))
+    }
+}
+
+impl fmt::Debug for ContentDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", self.0)
+    }
+}
+
+impl AddAssign for ContentDigest {
+    fn add_assign(&mut self, part: Self) {
+        self.0 = self.0.wrapping_add(part.0);
+    }
+}
+
+impl SubAssign for ContentDigest {
+    fn sub_assign(&mut self, part: Self) {
+        self.0 = self.0.wrapping_sub(part.0);
+    }
+}
+
+/// What is hashed; no two domains share an input.
+#[repr(u8)]
+enum Domain {
+    Subject = 1,
+    Entry = 2,
+    Binding = 3,
+    Term = 4,
+}
+
+impl Key {
+    /// A key of 32 random bytes.
+    pub fn new(bytes: [u8; 32]) -> Key {
+        Key(bytes)
+    }
+
+    /// Reads it from the wire or the store.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Key, Malformed> {
+        Ok(Key(array("key", bytes)?))
+    }
+
+    /// For the wire and the store; nowhere else.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Who asks. `value` is compared to the byte.
+    pub fn subject(
+        &self,
+        tenant: &str,
+        issuer: &str,
+        attribute: Attribute,
+        value: &[u8],
+    ) -> SubjectDigest {
+        SubjectDigest(self.hash(
+            Domain::Subject,
+            &[
+                tenant.as_bytes(),
+                issuer.as_bytes(),
+                attribute.as_str().as_bytes(),
+                value,
+            ],
+        ))
+    }
+
+    /// One subject and the terms that it holds.
+    pub fn entry(&self, subject: &SubjectDigest, terms: &TermSet) -> ContentDigest {
+        self.part(Domain::Entry, &[&subject.0, terms.as_bytes()])
+    }
+
+    /// One of the tenant's bindings.
+    pub fn binding(&self, binding: &Binding) -> ContentDigest {
+        let (pin_claim, pin_value) = match &binding.pin {
+            Some(pin) => (pin.claim.as_str(), pin.value.as_str()),
+            None => ("", ""),
+        };
+        self.part(
+            Domain::Binding,
+            &[
+                binding.issuer.as_bytes(),
+                binding.claim.as_bytes(),
+                binding.attribute.as_str().as_bytes(),
+                pin_claim.as_bytes(),
+                pin_value.as_bytes(),
+            ],
+        )
+    }
+
+    /// A term of the scope and what it resolves to.
+    pub fn term(&self, term: &Term, state: TermState) -> ContentDigest {
+        self.part(Domain::Term, &[term.as_str().as_bytes(), &[state as u8]])
+    }
+
+    fn part(&self, domain: Domain, parts: &[&[u8]]) -> ContentDigest {
+        ContentDigest(u128::from_le_bytes(self.hash(domain, parts)))
+    }
+
+    fn hash(&self, domain: Domain, parts: &[&[u8]]) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(&[domain as u8]);
+        for part in parts {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        let mut out = [0; 16];
+        hasher.finalize_xof().fill(&mut out);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_can_not_be_shifted_into_each_other() {
+        let key = Key::new([7; 32]);
+        let a = key.subject("t", "https://a", Attribute::ExternalId, b"x");
+        assert_ne!(a, key.subject("t", "https://", Attribute::ExternalId, b"ax"));
+        assert_ne!(a, key.subject("t", "https://a", Attribute::UserName, b"x"));
+        assert_ne!(a, key.subject("u", "https://a", Attribute::ExternalId, b"x"));
+        assert_ne!(
+            a,
+            Key::new([8; 32]).subject("t", "https://a", Attribute::ExternalId, b"x")
+        );
+    }
+
+    #[test]
+    fn equal_parts_do_not_cancel_out() {
+        let key = Key::new([7; 32]);
+        let part = key.entry(&SubjectDigest([1; 16]), &TermSet::default());
+        let mut sum = ContentDigest::default();
+        sum += part;
+        sum += part;
+        assert_ne!(sum, ContentDigest::default());
+    }
+}

@@ -1,0 +1,157 @@
+//! The terms that a subject holds, and what a scope's terms resolve to.
+
+use hashbrown::HashMap;
+
+use crate::scope::MAX_TERMS;
+use crate::wire::{Malformed, v1};
+
+/// What a term of the scope resolves to in the directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum TermState {
+    /// One group, or a value that needs no resolving.
+    Found = 1,
+    /// No such group.
+    Missing = 2,
+    /// More than one group of that name.
+    Ambiguous = 3,
+}
+
+impl From<TermState> for v1::TermState {
+    fn from(state: TermState) -> Self {
+        match state {
+            TermState::Found => v1::TermState::Found,
+            TermState::Missing => v1::TermState::Missing,
+            TermState::Ambiguous => v1::TermState::Ambiguous,
+        }
+    }
+}
+
+impl TermState {
+    pub(crate) fn read(wire: i32) -> Result<TermState, Malformed> {
+        match v1::TermState::try_from(wire) {
+            Ok(v1::TermState::Found) => Ok(TermState::Found),
+            Ok(v1::TermState::Missing) => Ok(TermState::Missing),
+            Ok(v1::TermState::Ambiguous) => Ok(TermState::Ambiguous),
+            _ => Err(Malformed::Invalid {
+                field: "terms",
+                why: "unknown state",
+            }),
+        }
+    }
+}
+
+/// A set of places in [`Scope::terms`](crate::scope::Scope::terms), as bits: bit i of byte i/8, no zero byte at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct TermSet(Box<[u8]>);
+
+impl TermSet {
+    /// The set of these places, in any order.
+    pub fn from_indices(indices: impl IntoIterator<Item = usize>) -> TermSet {
+        let mut bytes: Vec<u8> = Vec::new();
+        for index in indices {
+            let byte = index / 8;
+            if bytes.len() <= byte {
+                bytes.resize(byte + 1, 0);
+            }
+            if let Some(slot) = bytes.get_mut(byte) {
+                *slot |= 1 << (index % 8);
+            }
+        }
+        TermSet(bytes.into())
+    }
+
+    /// Whether the term at this place is in it.
+    pub fn contains(&self, index: usize) -> bool {
+        self.0
+            .get(index / 8)
+            .is_some_and(|byte| byte & (1 << (index % 8)) != 0)
+    }
+
+    /// Whether it has no term.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The places in it, in order.
+    pub fn indices(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.0.len() * 8).filter(|index| self.contains(*index))
+    }
+
+    /// Its one form on the wire and under the digest.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Reads the wire's form of a set over `terms` terms.
+    pub(crate) fn read(bytes: &[u8], terms: usize) -> Result<TermSet, Malformed> {
+        const FIELD: &str = "entries.table";
+        let Some(last) = bytes.last() else {
+            return Ok(TermSet::default());
+        };
+        if *last == 0 {
+            return Err(Malformed::Invalid {
+                field: FIELD,
+                why: "ends with a zero byte",
+            });
+        }
+        let highest = (bytes.len() - 1) * 8 + last.ilog2() as usize;
+        if highest >= terms || highest >= MAX_TERMS {
+            return Err(Malformed::Invalid {
+                field: FIELD,
+                why: "names a term that the scope does not have",
+            });
+        }
+        Ok(TermSet(bytes.into()))
+    }
+}
+
+/// Interned term sets: the entries of a snapshot share a few of them.
+#[derive(Debug, Default)]
+pub(crate) struct TermSets {
+    ids: HashMap<TermSet, u32>,
+    sets: Vec<(TermSet, u32)>,
+    free: Vec<u32>,
+}
+
+impl TermSets {
+    /// The number of this set, which is counted as used once more.
+    pub(crate) fn acquire(&mut self, set: TermSet) -> u32 {
+        if let Some(&id) = self.ids.get(&set) {
+            if let Some((_, uses)) = self.sets.get_mut(id as usize) {
+                *uses += 1;
+            }
+            return id;
+        }
+        let id = match self.free.pop() {
+            Some(id) => {
+                if let Some(slot) = self.sets.get_mut(id as usize) {
+                    *slot = (set.clone(), 1);
+                }
+                id
+            }
+            None => {
+                self.sets.push((set.clone(), 1));
+                (self.sets.len() - 1) as u32
+            }
+        };
+        self.ids.insert(set, id);
+        id
+    }
+
+    /// One use less; an unused set is forgotten.
+    pub(crate) fn release(&mut self, id: u32) {
+        let Some((set, uses)) = self.sets.get_mut(id as usize) else {
+            return;
+        };
+        *uses -= 1;
+        if *uses == 0 {
+            self.ids.remove(&std::mem::take(set));
+            self.free.push(id);
+        }
+    }
+
+    pub(crate) fn get(&self, id: u32) -> Option<&TermSet> {
+        self.sets.get(id as usize).map(|(set, _)| set)
+    }
+}
