@@ -1,1 +1,4 @@
 //! The feeder.
+
+pub mod config;
+pub mod data_dir;
