@@ -1,4 +1,20 @@
-//! The feeder.
+//! The feeder: takes identity in over SCIM, stores it durably, and streams it to every filter.
+//!
+//! ```text
+//! scim, admin --> ledger --> directory (a value) --> store (SQLite)
+//!                    |
+//!                    '--> feed --> filters
+//!
+//! cli --> serve: opens and joins all of these        cli --> admin.sock --> admin
+//! ```
 
+pub mod admin;
+pub mod cli;
 pub mod config;
 pub mod data_dir;
+pub mod directory;
+pub mod ledger;
+pub mod metrics;
+pub mod serve;
+pub mod store;
+pub mod tls;
