@@ -7,5 +7,6 @@
 //! ```
 
 pub mod directory;
+pub mod feed;
 pub mod ledger;
 pub mod store;
