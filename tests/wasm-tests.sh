@@ -19,5 +19,21 @@ if [ "$("$runner" --version 2>/dev/null)" != "wasm-bindgen-test-runner $version"
     rm -rf .tools/target
 fi
 
-CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="$runner" \
-    exec cargo test -p scimesh-engine -p scimesh-proto --target wasm32-unknown-unknown --lib "$@"
+export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER="$runner"
+packages="-p scimesh-engine -p scimesh-proto --lib"
+
+# A module that forgets to import wasm_bindgen_test has no tests in wasm, and nothing would say so.
+names() {
+    # shellcheck disable=SC2086
+    cargo test $packages "$@" -- --list | sed -n 's/: test$//p' | sort
+}
+natively=$(names)
+in_wasm=$(names --target wasm32-unknown-unknown)
+if [ "$natively" != "$in_wasm" ]; then
+    echo "wasm-tests: these tests do not run in both worlds:" >&2
+    printf '%s\n%s\n' "$natively" "$in_wasm" | sort | uniq -u >&2
+    exit 1
+fi
+
+# shellcheck disable=SC2086
+exec cargo test $packages --target wasm32-unknown-unknown "$@"
