@@ -13,6 +13,7 @@ pub mod cli;
 pub mod config;
 pub mod data_dir;
 pub mod directory;
+pub mod feed;
 pub mod ledger;
 pub mod metrics;
 pub mod serve;
