@@ -146,7 +146,9 @@ mod attribute {
         to.serialize_str(form.0.as_str())
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<AttributeForm, D::Error> {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<AttributeForm, D::Error> {
         let text = String::deserialize(from)?;
         match Attribute::parse(&text) {
             Some(attribute) => Ok(AttributeForm(attribute)),
@@ -158,7 +160,10 @@ mod attribute {
 /// What to tell somebody who wrote this for an attribute.
 pub fn unknown_attribute(text: &str) -> String {
     let known: Vec<&str> = Attribute::ALL.iter().map(|a| a.as_str()).collect();
-    format!("`{text}` is no attribute that a binding can refer to: use one of {}", known.join(", "))
+    format!(
+        "`{text}` is no attribute that a binding can refer to: use one of {}",
+        known.join(", ")
+    )
 }
 
 /// Why a file says nothing that could be applied.
@@ -194,9 +199,12 @@ impl Desired {
         };
         let mut text = String::new();
         let read = if path == Path::new("-") {
-            std::io::stdin().take(MAX_FILE_BYTES + 1).read_to_string(&mut text)
+            std::io::stdin()
+                .take(MAX_FILE_BYTES + 1)
+                .read_to_string(&mut text)
         } else {
-            std::fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text))
+            std::fs::File::open(path)
+                .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text))
         };
         read.map_err(unreadable)?;
         if text.len() as u64 > MAX_FILE_BYTES {
@@ -212,11 +220,14 @@ impl Desired {
     pub fn parse(text: &str) -> Result<Desired, String> {
         let desired: Desired = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
         for (name, tenant) in &desired.tenants {
-            let mut issuers: Vec<&str> = tenant.bindings.iter().map(|b| b.issuer.as_str()).collect();
+            let mut issuers: Vec<&str> =
+                tenant.bindings.iter().map(|b| b.issuer.as_str()).collect();
             issuers.sort_unstable();
             if let Some(twice) = issuers.windows(2).find(|pair| pair.first() == pair.last()) {
                 let issuer = twice.first().copied().unwrap_or_default();
-                return Err(format!("tenant {name} has two bindings for the issuer {issuer}"));
+                return Err(format!(
+                    "tenant {name} has two bindings for the issuer {issuer}"
+                ));
             }
         }
         Ok(desired)
@@ -251,17 +262,40 @@ mod tests {
     fn a_mistake_is_named_with_its_line() {
         for (text, line, word) in [
             ("tenants:\n  corp:\n    binding: []\n", "line 3", "binding"),
-            ("tenants:\n  corp:\n    bindings:\n    - claim: sub\n", "line 4", "issuer"),
-            ("tenants:\n  corp:\n    bindings:\n    - issuer: ''\n", "line 4", "empty"),
-            ("tenants:\n  corp:\n    bindings:\n    - issuer: i\n      attribute: name\n", "line 5", "userName"),
+            (
+                "tenants:\n  corp:\n    bindings:\n    - claim: sub\n",
+                "line 4",
+                "issuer",
+            ),
+            (
+                "tenants:\n  corp:\n    bindings:\n    - issuer: ''\n",
+                "line 4",
+                "empty",
+            ),
+            (
+                "tenants:\n  corp:\n    bindings:\n    - issuer: i\n      attribute: name\n",
+                "line 5",
+                "userName",
+            ),
             ("tenants:\n  corp: {}\n  corp: {}\n", "line 3", "corp"),
-            ("tenants:\n  corp:\n    bindings:\n    - issuer: i\n      pin: { claim: tid }\n", "line 5", "value"),
+            (
+                "tenants:\n  corp:\n    bindings:\n    - issuer: i\n      pin: { claim: tid }\n",
+                "line 5",
+                "value",
+            ),
         ] {
             let why = Desired::parse(text).unwrap_err();
             assert!(why.contains(line) && why.contains(word), "{text}\n-> {why}");
         }
         let twice = "tenants:\n  corp:\n    bindings:\n    - issuer: i\n    - issuer: i\n      claim: oid\n";
-        assert!(Desired::parse(twice).unwrap_err().contains("two bindings for the issuer i"));
-        assert!(Desired::parse("").is_err(), "an empty file is no wish to have no tenants");
+        assert!(
+            Desired::parse(twice)
+                .unwrap_err()
+                .contains("two bindings for the issuer i")
+        );
+        assert!(
+            Desired::parse("").is_err(),
+            "an empty file is no wish to have no tenants"
+        );
     }
 }

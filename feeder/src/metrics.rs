@@ -3,7 +3,6 @@
 //! bounded: by the operator (tenants) or by an enum.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
@@ -11,12 +10,13 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetri
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::directory::Directory;
+use crate::feed::FeedService;
+use crate::ledger::Ledger;
 
 /// Every handle.
 #[derive(Debug, Clone, Default)]
@@ -130,8 +130,6 @@ impl CommitMetrics {
 /// What the feed counts.
 #[derive(Debug, Clone, Default)]
 pub struct FeedMetrics {
-    /// Streams that are open now.
-    pub streams: Gauge,
     /// Snapshots sent.
     pub snapshots: Counter,
     /// Their bytes.
@@ -164,16 +162,17 @@ fn latency_buckets() -> impl Iterator<Item = f64> {
 }
 
 impl Metrics {
-    /// Everything, under the names that it is exported by. `directory` gives the newest durable one.
-    pub fn registry(
-        &self,
-        directory: impl Fn() -> Arc<Directory> + Send + Sync + 'static,
-    ) -> Registry {
+    /// Everything, under the names that it is exported by.
+    pub fn registry(&self, ledger: Ledger, streams: FeedService) -> Registry {
         let mut all = Registry::with_prefix("scimesh_feeder");
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         all.register("build", "The program that runs", build);
 
-        let Metrics { scim, commits, feed } = self.clone();
+        let Metrics {
+            scim,
+            commits,
+            feed,
+        } = self.clone();
         all.register("scim_requests", "SCIM requests answered", scim.requests);
         all.register_with_unit(
             "scim_request_duration",
@@ -197,26 +196,37 @@ impl Metrics {
             "Batches that the store could not make durable",
             commits.failures,
         );
-        all.register("feed_streams", "Streams open now", feed.streams);
         all.register("feed_snapshots_sent", "Snapshots sent", feed.snapshots);
-        all.register_with_unit("feed_snapshots_sent", "Their bytes", Unit::Bytes, feed.snapshot_bytes);
+        all.register_with_unit(
+            "feed_snapshots_sent",
+            "Their bytes",
+            Unit::Bytes,
+            feed.snapshot_bytes,
+        );
         all.register("feed_deltas_sent", "Deltas sent", feed.deltas);
-        all.register_with_unit("feed_deltas_sent", "Their bytes", Unit::Bytes, feed.delta_bytes);
+        all.register_with_unit(
+            "feed_deltas_sent",
+            "Their bytes",
+            Unit::Bytes,
+            feed.delta_bytes,
+        );
         all.register("feed_acks", "Updates that a filter applied", feed.acks);
         all.register("feed_nacks", "Updates that a filter rejected", feed.nacks);
-        all.register("feed_streams_closed", "Streams that the feeder refused or ended", feed.closed);
-        all.register_collector(Box::new(Content(directory)));
+        all.register(
+            "feed_streams_closed",
+            "Streams that the feeder refused or ended",
+            feed.closed,
+        );
+        all.register_collector(Box::new(Content { ledger, streams }));
         all
     }
 }
 
-/// What the directory holds, read when it is asked for: nobody has to keep gauges in step with it.
-struct Content<F>(F);
-
-impl<F> fmt::Debug for Content<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Content")
-    }
+/// What there is, read when it is asked for: nobody has to keep gauges in step with it.
+#[derive(Debug)]
+struct Content {
+    ledger: Ledger,
+    streams: FeedService,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -224,17 +234,47 @@ struct Tenant {
     tenant: String,
 }
 
-impl<F: Fn() -> Arc<Directory> + Send + Sync + 'static> Collector for Content<F> {
+impl Collector for Content {
     fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
-        let directory = (self.0)();
+        let directory = self.ledger.directory();
         let mut gauge = |name, help, value| {
             let gauge = ConstGauge::new(value);
             gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
         };
-        gauge("revision", "Newest durable revision", number(directory.revision()))?;
+        gauge(
+            "revision",
+            "Newest durable revision",
+            number(directory.revision()),
+        )?;
         let generation = directory.history().generation;
-        gauge("generation", "Generation of the database's history", number(generation))?;
+        gauge(
+            "generation",
+            "Generation of the database's history",
+            number(generation),
+        )?;
         gauge("tenants", "Tenants", number(directory.tenants().count()))?;
+        gauge(
+            "feed_streams",
+            "Streams open now",
+            number(self.streams.streams()),
+        )?;
+        gauge(
+            "feed_scopes",
+            "Scopes that they follow",
+            number(self.streams.scopes()),
+        )?;
+        let rolled_back = self.streams.rolled_back();
+        gauge(
+            "database_is_old_copy",
+            "1 if a filter has proved it",
+            i64::from(rolled_back),
+        )?;
+        let broken = self.ledger.broken().is_some();
+        gauge(
+            "store_broken",
+            "1 if nothing can be written before a restart",
+            i64::from(broken),
+        )?;
         let mut family = |name, help, count: fn(&crate::directory::Tenant) -> usize| {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             directory.tenants().try_for_each(|tenant| {
@@ -244,7 +284,9 @@ impl<F: Fn() -> Arc<Directory> + Send + Sync + 'static> Collector for Content<F>
                 ConstGauge::new(number(count(tenant))).encode(family.encode_family(&label)?)
             })
         };
-        family("users", "Users, active or not", |tenant| tenant.user_count())?;
+        family("users", "Users, active or not", |tenant| {
+            tenant.user_count()
+        })?;
         family("groups", "Groups", |tenant| tenant.group_count())
     }
 }

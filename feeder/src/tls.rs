@@ -162,16 +162,31 @@ mod tests {
         let other = files(dir.path(), "other");
         server(&ours).unwrap();
 
-        let swapped = IdentityFiles { key: ours.cert.clone(), ..ours.clone() };
+        let swapped = IdentityFiles {
+            key: ours.cert.clone(),
+            ..ours.clone()
+        };
         let error = server(&swapped).unwrap_err().to_string();
         assert!(error.contains("ours.crt holds no private key"), "{error}");
 
-        let mixed = IdentityFiles { key: other.key.clone(), ..ours.clone() };
+        let mixed = IdentityFiles {
+            key: other.key.clone(),
+            ..ours.clone()
+        };
         let error = server(&mixed).unwrap_err().to_string();
-        assert!(error.contains("ours.crt") && error.contains("other.key"), "{error}");
+        assert!(
+            error.contains("ours.crt") && error.contains("other.key"),
+            "{error}"
+        );
 
-        let missing = IdentityFiles { cert: dir.path().join("none"), ..ours.clone() };
-        assert!(matches!(server(&missing), Err(BadIdentity::Unreadable { .. })));
+        let missing = IdentityFiles {
+            cert: dir.path().join("none"),
+            ..ours.clone()
+        };
+        assert!(matches!(
+            server(&missing),
+            Err(BadIdentity::Unreadable { .. })
+        ));
     }
 
     #[test]
@@ -179,8 +194,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let identity = files(dir.path(), "ours");
         let client_ca = identity.cert.clone();
-        mutual(&MutualFiles { identity: identity.clone(), client_ca }).unwrap();
+        mutual(&MutualFiles {
+            identity: identity.clone(),
+            client_ca,
+        })
+        .unwrap();
         let client_ca = identity.key.clone();
-        assert!(mutual(&MutualFiles { identity, client_ca }).is_err());
+        assert!(
+            mutual(&MutualFiles {
+                identity,
+                client_ca
+            })
+            .is_err()
+        );
     }
 }

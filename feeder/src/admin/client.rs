@@ -77,7 +77,11 @@ impl Client {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))
             .map_err(lost)?;
-        let (head, body) = sender.send_request(request).await.map_err(lost)?.into_parts();
+        let (head, body) = sender
+            .send_request(request)
+            .await
+            .map_err(lost)?
+            .into_parts();
         if head.status == StatusCode::OK {
             return Ok(body);
         }
@@ -94,14 +98,18 @@ impl Client {
             dir: self.data_dir.clone(),
             why,
         };
-        UnixStream::connect(&path).await.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound if !self.data_dir.is_dir() => no_feeder("there is no such directory"),
-            io::ErrorKind::NotFound => no_feeder("it has no admin.sock"),
-            io::ErrorKind::ConnectionRefused => no_feeder("nobody answers on its admin.sock"),
-            io::ErrorKind::InvalidInput => no_feeder("its path is too long for a Unix socket"),
-            io::ErrorKind::PermissionDenied => Failed::NotPermitted(path),
-            _ => lost(error),
-        })
+        UnixStream::connect(&path)
+            .await
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound if !self.data_dir.is_dir() => {
+                    no_feeder("there is no such directory")
+                }
+                io::ErrorKind::NotFound => no_feeder("it has no admin.sock"),
+                io::ErrorKind::ConnectionRefused => no_feeder("nobody answers on its admin.sock"),
+                io::ErrorKind::InvalidInput => no_feeder("its path is too long for a Unix socket"),
+                io::ErrorKind::PermissionDenied => Failed::NotPermitted(path),
+                _ => lost(error),
+            })
     }
 }
 

@@ -60,7 +60,9 @@ pub(super) fn body(directory: &Directory, tenant: Arc<Tenant>) -> Body {
     let users: Vec<Arc<User>> = tenant.users().cloned().collect();
     let groups: Vec<Arc<Group>> = tenant.groups().cloned().collect();
     let users = users.into_iter().map(|held| line(&user(&held)));
-    let groups = groups.into_iter().map(move |held| line(&group(&held, &tenant)));
+    let groups = groups
+        .into_iter()
+        .map(move |held| line(&group(&held, &tenant)));
     let mut lines = std::iter::once(head).chain(users).chain(groups);
     Body::from_stream(stream::iter(std::iter::from_fn(move || {
         let mut chunk = Vec::new();

@@ -11,7 +11,11 @@ use crate::directory::{Draft, Refused};
 ///
 /// All that goes, goes first: an issuer may pass from one tenant to another, or from one tenant alone to several that
 /// pin a claim, and no order of single steps by name would always be admitted.
-pub fn reconcile(draft: &mut Draft, desired: &Desired, prune: bool) -> Result<Vec<Change>, Refused> {
+pub fn reconcile(
+    draft: &mut Draft,
+    desired: &Desired,
+    prune: bool,
+) -> Result<Vec<Change>, Refused> {
     let mut changes = Vec::new();
     if prune {
         for tenant in unnamed(draft, desired) {
@@ -21,7 +25,10 @@ pub fn reconcile(draft: &mut Draft, desired: &Desired, prune: bool) -> Result<Ve
     }
     for (name, wanted) in &desired.tenants {
         for held in bindings(draft, name) {
-            let same_issuer = wanted.bindings.iter().find(|form| form.issuer == held.issuer);
+            let same_issuer = wanted
+                .bindings
+                .iter()
+                .find(|form| form.issuer == held.issuer);
             if same_issuer.is_some_and(|form| Binding::from(form.clone()) == held) {
                 continue;
             }
@@ -57,8 +64,13 @@ pub fn reconcile(draft: &mut Draft, desired: &Desired, prune: bool) -> Result<Ve
 }
 
 fn unnamed(draft: &Draft, desired: &Desired) -> Vec<String> {
-    let names = draft.directory().tenants().map(|tenant| tenant.name().to_string());
-    names.filter(|name| !desired.tenants.contains_key(name)).collect()
+    let names = draft
+        .directory()
+        .tenants()
+        .map(|tenant| tenant.name().to_string());
+    names
+        .filter(|name| !desired.tenants.contains_key(name))
+        .collect()
 }
 
 fn bindings(draft: &Draft, tenant: &str) -> Vec<Binding> {
@@ -76,8 +88,14 @@ mod tests {
     use scimesh_proto::position::History;
 
     fn empty() -> Directory {
-        let history = History { generation: 1, id: [1; 16] };
-        let keys = Keys { content: Key([1; 32]), proof: Key([2; 32]) };
+        let history = History {
+            generation: 1,
+            id: [1; 16],
+        };
+        let keys = Keys {
+            content: Key::new([1; 32]),
+            proof: Key::new([2; 32]),
+        };
         Directory::new(history, 0, keys)
     }
 
@@ -94,7 +112,11 @@ mod tests {
                 let pin = b.pin.as_ref().map_or("", |pin| pin.value.as_str());
                 format!("{}/{}/{pin}", b.issuer, b.claim)
             });
-            format!("{}[{}]", tenant.name(), bindings.collect::<Vec<_>>().join(" "))
+            format!(
+                "{}[{}]",
+                tenant.name(),
+                bindings.collect::<Vec<_>>().join(" ")
+            )
         });
         tenants.collect::<Vec<_>>().join(" ")
     }
@@ -112,14 +134,26 @@ mod tests {
 
     #[test]
     fn an_issuer_moves_between_tenants_and_comes_to_be_shared() {
-        let (alone, _) = apply(&empty(), "tenants: {b: {bindings: [{issuer: i}]}, c: {}}", false);
-        let (moved, _) = apply(&alone, "tenants: {b: {}, a: {bindings: [{issuer: i}]}}", false);
+        let (alone, _) = apply(
+            &empty(),
+            "tenants: {b: {bindings: [{issuer: i}]}, c: {}}",
+            false,
+        );
+        let (moved, _) = apply(
+            &alone,
+            "tenants: {b: {}, a: {bindings: [{issuer: i}]}}",
+            false,
+        );
         assert_eq!(described(&moved), "a[i/sub/] b[] c[]");
         let shared = "tenants: {a: {bindings: [{issuer: i, pin: {claim: t, value: '1'}}]},
                                 b: {bindings: [{issuer: i, pin: {claim: t, value: '2'}}]}}";
         let (shared, changes) = apply(&moved, shared, false);
         assert_eq!(described(&shared), "a[i/sub/1] b[i/sub/2] c[]");
-        assert_eq!(changes.len(), 2, "a changed binding is one change: {changes:?}");
+        assert_eq!(
+            changes.len(),
+            2,
+            "a changed binding is one change: {changes:?}"
+        );
     }
 
     #[test]
@@ -129,7 +163,12 @@ mod tests {
         assert_eq!((described(&kept).as_str(), changes.len()), ("a[] b[]", 0));
         let (pruned, changes) = apply(&both, "tenants: {a: {}}", true);
         assert_eq!(described(&pruned), "a[]");
-        assert_eq!(changes, [Change::TenantDeleted { tenant: "b".to_owned() }]);
+        assert_eq!(
+            changes,
+            [Change::TenantDeleted {
+                tenant: "b".to_owned()
+            }]
+        );
     }
 
     #[test]

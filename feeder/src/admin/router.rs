@@ -31,9 +31,9 @@ impl IntoResponse for Denied {
 impl From<Refused> for Denied {
     fn from(refused: Refused) -> Denied {
         let status = match &refused {
-            Refused::NoSuchTenant(_) | Refused::NoSuchBinding { .. } | Refused::NoSuchToken { .. } => {
-                StatusCode::NOT_FOUND
-            }
+            Refused::NoSuchTenant(_)
+            | Refused::NoSuchBinding { .. }
+            | Refused::NoSuchToken { .. } => StatusCode::NOT_FOUND,
             Refused::TenantExists(_) | Refused::IssuerTaken { .. } => StatusCode::CONFLICT,
             _ => StatusCode::BAD_REQUEST,
         };
@@ -86,14 +86,18 @@ pub fn router(ledger: Ledger) -> Router {
 /// A command line of another version.
 async fn unknown() -> Denied {
     let version = env!("CARGO_PKG_VERSION");
-    let error = format!("the running feeder is scimesh {version}, which does not know this command");
+    let error =
+        format!("the running feeder is scimesh {version}, which does not know this command");
     Denied(StatusCode::NOT_FOUND, error)
 }
 
 /// A body that is no such command is refused in the words of every other refusal.
 type Asked<C> = Result<Json<C>, JsonRejection>;
 
-async fn create_tenant(ledger: State<Ledger>, asked: Asked<wire::CreateTenant>) -> Done<wire::CreateTenant> {
+async fn create_tenant(
+    ledger: State<Ledger>,
+    asked: Asked<wire::CreateTenant>,
+) -> Done<wire::CreateTenant> {
     let Json(wire::CreateTenant { name, binding }) = asked?;
     tracing::info!(tenant = name, "creating a tenant");
     let made = ledger.commit(move |draft| {
@@ -106,17 +110,26 @@ async fn create_tenant(ledger: State<Ledger>, asked: Asked<wire::CreateTenant>) 
     Ok(done(made.await?))
 }
 
-async fn list_tenants(ledger: State<Ledger>, asked: Asked<wire::ListTenants>) -> Done<wire::ListTenants> {
+async fn list_tenants(
+    ledger: State<Ledger>,
+    asked: Asked<wire::ListTenants>,
+) -> Done<wire::ListTenants> {
     let Json(wire::ListTenants { name }) = asked?;
     let directory = ledger.directory();
     let rows = match name {
         Some(name) => vec![tenant_row(&directory, named(&directory, &name)?)],
-        None => directory.tenants().map(|tenant| tenant_row(&directory, tenant)).collect(),
+        None => directory
+            .tenants()
+            .map(|tenant| tenant_row(&directory, tenant))
+            .collect(),
     };
     Ok(Json(rows))
 }
 
-async fn delete_tenant(ledger: State<Ledger>, asked: Asked<wire::DeleteTenant>) -> Done<wire::DeleteTenant> {
+async fn delete_tenant(
+    ledger: State<Ledger>,
+    asked: Asked<wire::DeleteTenant>,
+) -> Done<wire::DeleteTenant> {
     let Json(wire::DeleteTenant { name }) = asked?;
     tracing::info!(tenant = name, "deleting a tenant");
     let deleted = ledger.commit(move |draft| {
@@ -124,30 +137,52 @@ async fn delete_tenant(ledger: State<Ledger>, asked: Asked<wire::DeleteTenant>) 
         draft.delete_tenant(&name)?;
         Ok(had)
     });
-    let Committed { value: had, revision } = deleted.await?;
+    let Committed {
+        value: had,
+        revision,
+    } = deleted.await?;
     Ok(Json(wire::DeletedTenant { had, revision }))
 }
 
-async fn set_binding(ledger: State<Ledger>, asked: Asked<wire::SetBinding>) -> Done<wire::SetBinding> {
+async fn set_binding(
+    ledger: State<Ledger>,
+    asked: Asked<wire::SetBinding>,
+) -> Done<wire::SetBinding> {
     let Json(wire::SetBinding { tenant, binding }) = asked?;
     tracing::info!(tenant, issuer = binding.issuer, "setting a binding");
     let set = ledger.commit(move |draft| draft.set_binding(&tenant, binding.into()));
     Ok(done(set.await?))
 }
 
-async fn list_bindings(ledger: State<Ledger>, asked: Asked<wire::ListBindings>) -> Done<wire::ListBindings> {
-    let Json(wire::ListBindings { tenant, issuer, pin }) = asked?;
+async fn list_bindings(
+    ledger: State<Ledger>,
+    asked: Asked<wire::ListBindings>,
+) -> Done<wire::ListBindings> {
+    let Json(wire::ListBindings {
+        tenant,
+        issuer,
+        pin,
+    }) = asked?;
     let pin = pin.map(Pin::from);
     let directory = ledger.directory();
     let bindings = named(&directory, &tenant)?.bindings().filter(|binding| {
-        issuer.as_ref().is_none_or(|issuer| *issuer == binding.issuer)
+        issuer
+            .as_ref()
+            .is_none_or(|issuer| *issuer == binding.issuer)
             && (pin.is_none() || pin == binding.pin)
     });
     Ok(Json(bindings.cloned().map(BindingForm::from).collect()))
 }
 
-async fn remove_binding(ledger: State<Ledger>, asked: Asked<wire::RemoveBinding>) -> Done<wire::RemoveBinding> {
-    let Json(wire::RemoveBinding { tenant, issuer, pin }) = asked?;
+async fn remove_binding(
+    ledger: State<Ledger>,
+    asked: Asked<wire::RemoveBinding>,
+) -> Done<wire::RemoveBinding> {
+    let Json(wire::RemoveBinding {
+        tenant,
+        issuer,
+        pin,
+    }) = asked?;
     tracing::info!(tenant, issuer, "removing a binding");
     let pin = pin.map(Pin::from);
     let removed = ledger.commit(move |draft| {
@@ -160,10 +195,18 @@ async fn remove_binding(ledger: State<Ledger>, asked: Asked<wire::RemoveBinding>
     Ok(done(removed.await?))
 }
 
-async fn create_token(ledger: State<Ledger>, asked: Asked<wire::CreateToken>) -> Done<wire::CreateToken> {
-    let Json(wire::CreateToken { tenant, lifetime_seconds }) = asked?;
+async fn create_token(
+    ledger: State<Ledger>,
+    asked: Asked<wire::CreateToken>,
+) -> Done<wire::CreateToken> {
+    let Json(wire::CreateToken {
+        tenant,
+        lifetime_seconds,
+    }) = asked?;
     let created = Timestamp::now();
-    let expires = lifetime_seconds.map(|seconds| expiry(created, seconds)).transpose()?;
+    let expires = lifetime_seconds
+        .map(|seconds| expiry(created, seconds))
+        .transpose()?;
     let secret = format!("scimesh_{}", hex(&rand::random::<[u8; 32]>()));
     let id = hex(&rand::random::<[u8; 8]>());
     tracing::info!(tenant, token = id, "creating a token");
@@ -174,7 +217,9 @@ async fn create_token(ledger: State<Ledger>, asked: Asked<wire::CreateToken>) ->
         created,
         expires,
     };
-    ledger.commit(move |draft| draft.add_token(&tenant, token)).await?;
+    ledger
+        .commit(move |draft| draft.add_token(&tenant, token))
+        .await?;
     Ok(Json(wire::CreatedToken {
         id,
         token: secret,
@@ -182,7 +227,10 @@ async fn create_token(ledger: State<Ledger>, asked: Asked<wire::CreateToken>) ->
     }))
 }
 
-async fn list_tokens(ledger: State<Ledger>, asked: Asked<wire::ListTokens>) -> Done<wire::ListTokens> {
+async fn list_tokens(
+    ledger: State<Ledger>,
+    asked: Asked<wire::ListTokens>,
+) -> Done<wire::ListTokens> {
     let Json(wire::ListTokens { tenant }) = asked?;
     let directory = ledger.directory();
     let tenant = named(&directory, &tenant)?;
@@ -198,7 +246,10 @@ async fn list_tokens(ledger: State<Ledger>, asked: Asked<wire::ListTokens>) -> D
     Ok(Json(rows.collect()))
 }
 
-async fn revoke_token(ledger: State<Ledger>, asked: Asked<wire::RevokeToken>) -> Done<wire::RevokeToken> {
+async fn revoke_token(
+    ledger: State<Ledger>,
+    asked: Asked<wire::RevokeToken>,
+) -> Done<wire::RevokeToken> {
     let Json(wire::RevokeToken { tenant, id }) = asked?;
     tracing::info!(tenant, token = id, "revoking a token");
     let revoked = ledger.commit(move |draft| draft.revoke_token(&tenant, &id));
@@ -208,8 +259,15 @@ async fn revoke_token(ledger: State<Ledger>, asked: Asked<wire::RevokeToken>) ->
 async fn apply(ledger: State<Ledger>, asked: Asked<wire::Apply>) -> Done<wire::Apply> {
     let Json(wire::Apply { desired, prune }) = asked?;
     let applied = ledger.commit(move |draft| reconcile(draft, &desired, prune));
-    let Committed { value: changes, revision } = applied.await?;
-    tracing::info!(changes = changes.len(), prune, "applied a file of tenants and bindings");
+    let Committed {
+        value: changes,
+        revision,
+    } = applied.await?;
+    tracing::info!(
+        changes = changes.len(),
+        prune,
+        "applied a file of tenants and bindings"
+    );
     Ok(Json(wire::Applied { changes, revision }))
 }
 
@@ -245,7 +303,8 @@ fn expiry(created: Timestamp, seconds: u64) -> Result<Timestamp, Denied> {
     let lifetime = i64::try_from(seconds).ok().map(SignedDuration::from_secs);
     let expires = lifetime.and_then(|lifetime| created.checked_add(lifetime).ok());
     expires.ok_or_else(|| {
-        let error = "a token can't be valid that long; leave --expires out for one that does not expire";
+        let error =
+            "a token can't be valid that long; leave --expires out for one that does not expire";
         Denied(StatusCode::BAD_REQUEST, error.to_owned())
     })
 }

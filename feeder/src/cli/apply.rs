@@ -26,7 +26,10 @@ pub(super) struct ApplyArgs {
 impl ApplyArgs {
     pub(super) async fn run(self, client: &Client) -> anyhow::Result<()> {
         let desired = Desired::read(&self.file)?;
-        let command = Apply { desired, prune: self.prune };
+        let command = Apply {
+            desired,
+            prune: self.prune,
+        };
         let applied = client.call(&command).await?;
         match self.output.output {
             Output::Json => output::json(&applied)?,
@@ -41,14 +44,19 @@ fn report(applied: &Applied) -> std::io::Result<()> {
         line(&match change {
             Change::TenantCreated { tenant } => format!("tenant {tenant}: created"),
             Change::TenantDeleted { tenant } => format!("tenant {tenant}: deleted"),
-            Change::BindingSet { tenant, binding } => format!("tenant {tenant}: {}", describe(binding)),
+            Change::BindingSet { tenant, binding } => {
+                format!("tenant {tenant}: {}", describe(binding))
+            }
             Change::BindingRemoved { tenant, issuer } => {
                 format!("tenant {tenant}: tokens of {issuer} name nobody any more")
             }
         })?;
     }
     match applied.changes.len() {
-        0 => line(&format!("nothing to change (revision {})", applied.revision)),
+        0 => line(&format!(
+            "nothing to change (revision {})",
+            applied.revision
+        )),
         count => line(&format!("{count} changes (revision {})", applied.revision)),
     }
 }

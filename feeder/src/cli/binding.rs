@@ -7,7 +7,9 @@ use super::TenantArg;
 use super::output::{OutputArg, line};
 use crate::admin::client::Client;
 use crate::admin::wire::{ListBindings, RemoveBinding, SetBinding};
-use crate::config::{AttributeForm, BindingForm, DEFAULT_ATTRIBUTE, DEFAULT_CLAIM, PinForm, unknown_attribute};
+use crate::config::{
+    AttributeForm, BindingForm, DEFAULT_ATTRIBUTE, DEFAULT_CLAIM, PinForm, unknown_attribute,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BindingCommand {
@@ -92,28 +94,61 @@ impl OptionalBindingArgs {
 impl BindingCommand {
     pub(super) async fn run(self, client: &Client) -> anyhow::Result<()> {
         match self {
-            BindingCommand::Set { tenant, issuer, names } => {
+            BindingCommand::Set {
+                tenant,
+                issuer,
+                names,
+            } => {
                 let tenant = tenant.tenant;
                 let binding = names.form(issuer);
                 let text = describe(&binding);
-                let set = client.call(&SetBinding { tenant: tenant.clone(), binding }).await?;
-                line(&format!("tenant {tenant}: {text} (revision {})", set.revision))?;
+                let set = client
+                    .call(&SetBinding {
+                        tenant: tenant.clone(),
+                        binding,
+                    })
+                    .await?;
+                line(&format!(
+                    "tenant {tenant}: {text} (revision {})",
+                    set.revision
+                ))?;
             }
-            BindingCommand::List { tenant, issuer, pin, output } => {
+            BindingCommand::List {
+                tenant,
+                issuer,
+                pin,
+                output,
+            } => {
                 let tenant = tenant.tenant;
-                let rows = client.call(&ListBindings { tenant, issuer, pin }).await?;
-                output.output.rows(&rows, ["ISSUER", "CLAIM", "ATTRIBUTE", "PIN"], |row| {
-                    [
-                        row.issuer.clone(),
-                        row.claim.clone(),
-                        row.attribute.0.to_string(),
-                        row.pin.as_ref().map(pin_text).unwrap_or_default(),
-                    ]
-                })?;
+                let rows = client
+                    .call(&ListBindings {
+                        tenant,
+                        issuer,
+                        pin,
+                    })
+                    .await?;
+                output
+                    .output
+                    .rows(&rows, ["ISSUER", "CLAIM", "ATTRIBUTE", "PIN"], |row| {
+                        [
+                            row.issuer.clone(),
+                            row.claim.clone(),
+                            row.attribute.0.to_string(),
+                            row.pin.as_ref().map(pin_text).unwrap_or_default(),
+                        ]
+                    })?;
             }
-            BindingCommand::Remove { tenant, issuer, pin } => {
+            BindingCommand::Remove {
+                tenant,
+                issuer,
+                pin,
+            } => {
                 let tenant = tenant.tenant;
-                let command = RemoveBinding { tenant: tenant.clone(), issuer: issuer.clone(), pin };
+                let command = RemoveBinding {
+                    tenant: tenant.clone(),
+                    issuer: issuer.clone(),
+                    pin,
+                };
                 let removed = client.call(&command).await?;
                 line(&format!(
                     "tenant {tenant}: tokens of {issuer} name nobody any more (revision {})",
@@ -127,9 +162,20 @@ impl BindingCommand {
 
 /// A binding as a sentence.
 pub(super) fn describe(binding: &BindingForm) -> String {
-    let BindingForm { issuer, claim, attribute, pin } = binding;
-    let pin = pin.as_ref().map(|pin| format!(" with {}", pin_text(pin))).unwrap_or_default();
-    format!("claim {claim} of {issuer}{pin} names the user with that {}", attribute.0)
+    let BindingForm {
+        issuer,
+        claim,
+        attribute,
+        pin,
+    } = binding;
+    let pin = pin
+        .as_ref()
+        .map(|pin| format!(" with {}", pin_text(pin)))
+        .unwrap_or_default();
+    format!(
+        "claim {claim} of {issuer}{pin} names the user with that {}",
+        attribute.0
+    )
 }
 
 fn pin_text(pin: &PinForm) -> String {

@@ -6,7 +6,12 @@ use tracing_subscriber::EnvFilter;
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
     /// For people, or one JSON object a line
-    #[arg(long, env = "SCIMESH_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    #[arg(
+        long,
+        env = "SCIMESH_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
     log_format: LogFormat,
     /// error, warn, info, debug or trace, also by module as in scimesh_feeder::feed=debug; RUST_LOG if absent, then info
     #[arg(long, env = "SCIMESH_LOG_LEVEL", value_name = "LEVEL")]
@@ -28,7 +33,9 @@ impl LogArgs {
             Some(level) => EnvFilter::try_new(level)?,
             None => EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new("info"))?,
         };
-        let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+        let lines = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(std::io::stderr);
         let started = match self.log_format {
             LogFormat::Text => lines.try_init(),
             LogFormat::Json => lines.json().flatten_event(true).try_init(),

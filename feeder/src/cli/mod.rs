@@ -21,11 +21,19 @@ use crate::admin::client::{Client, Failed};
 /// Identity for the mesh: takes users and groups in over SCIM, and streams them to every Envoy
 #[derive(Debug, Parser)]
 #[command(name = "scimesh", version, propagate_version = true)]
-#[command(after_help = "Every flag has an environment variable: SCIMESH_ and its name, as in SCIMESH_DATA_DIR.
-Exit status: 0 done, 1 refused or failed, 2 usage, 3 no feeder is running there.")]
+#[command(
+    after_help = "Every flag has an environment variable: SCIMESH_ and its name, as in SCIMESH_DATA_DIR.
+Exit status: 0 done, 1 refused or failed, 2 usage, 3 no feeder is running there."
+)]
 pub struct Cli {
     /// The feeder's data directory; commands find the running feeder by it
-    #[arg(long, global = true, env = "SCIMESH_DATA_DIR", value_name = "DIR", default_value = "/var/lib/scimesh")]
+    #[arg(
+        long,
+        global = true,
+        env = "SCIMESH_DATA_DIR",
+        value_name = "DIR",
+        default_value = "/var/lib/scimesh"
+    )]
     data_dir: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -99,7 +107,9 @@ impl Cli {
             }
             anyhow::Ok(None)
         };
-        let one_thread = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let one_thread = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         match one_thread.block_on(command)? {
             Some(args) => args.run(self.data_dir),
             None => Ok(()),
@@ -118,12 +128,20 @@ mod tests {
     fn every_flag_has_the_environment_variable_of_its_name() {
         fn check(command: &clap::Command, flags: &mut usize) {
             for arg in command.get_arguments() {
-                let Some(long) = arg.get_long().filter(|long| !["help", "version"].contains(long)) else {
+                let Some(long) = arg
+                    .get_long()
+                    .filter(|long| !["help", "version"].contains(long))
+                else {
                     continue;
                 };
                 let expected = format!("SCIMESH_{}", long.replace('-', "_").to_uppercase());
                 let env = arg.get_env().and_then(|env| env.to_str());
-                assert_eq!(env, Some(expected.as_str()), "--{long} of {}", command.get_name());
+                assert_eq!(
+                    env,
+                    Some(expected.as_str()),
+                    "--{long} of {}",
+                    command.get_name()
+                );
                 *flags += 1;
             }
             command.get_subcommands().for_each(|sub| check(sub, flags));

@@ -9,7 +9,13 @@ use serde::Serialize;
 #[derive(Debug, Args)]
 pub(super) struct OutputArg {
     /// For people, or for scripts
-    #[arg(long, short, env = "SCIMESH_OUTPUT", value_name = "FORMAT", default_value = "table")]
+    #[arg(
+        long,
+        short,
+        env = "SCIMESH_OUTPUT",
+        value_name = "FORMAT",
+        default_value = "table"
+    )]
     pub(super) output: Output,
 }
 
@@ -58,7 +64,9 @@ fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]
     }
     let lines = lines.iter().map(|line| {
         let cells = line.iter().zip(widths);
-        let cells: Vec<String> = cells.map(|(cell, width)| format!("{cell:width$}")).collect();
+        let cells: Vec<String> = cells
+            .map(|(cell, width)| format!("{cell:width$}"))
+            .collect();
         cells.join("  ").trim_end().to_owned()
     });
     lines.collect::<Vec<_>>().join("\n")
@@ -70,7 +78,10 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [["a".to_owned(), "1".to_owned()], ["längst".to_owned(), String::new()]];
+        let rows = [
+            ["a".to_owned(), "1".to_owned()],
+            ["längst".to_owned(), String::new()],
+        ];
         let text = table(["NAME", "USERS"], rows.into_iter());
         assert_eq!(text, "NAME    USERS\na       1\nlängst");
     }

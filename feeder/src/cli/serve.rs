@@ -17,13 +17,28 @@ use crate::tls::{IdentityFiles, MutualFiles};
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
     /// Where identity providers push users and groups: SCIM 2.0 under /scim/v2
-    #[arg(long, env = "SCIMESH_SCIM_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(
+        long,
+        env = "SCIMESH_SCIM_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080"
+    )]
     scim_listen: SocketAddr,
     /// Where filters open their streams: gRPC
-    #[arg(long, env = "SCIMESH_FEED_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:9443")]
+    #[arg(
+        long,
+        env = "SCIMESH_FEED_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:9443"
+    )]
     feed_listen: SocketAddr,
     /// Where /healthz, /readyz and /metrics are: HTTP, nothing secret
-    #[arg(long, env = "SCIMESH_ADMIN_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:9090")]
+    #[arg(
+        long,
+        env = "SCIMESH_ADMIN_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:9090"
+    )]
     admin_listen: SocketAddr,
 
     /// Tenants and bindings to start with, as for `scimesh apply`
@@ -34,10 +49,20 @@ pub(super) struct ServeArgs {
     scim_base_url: Option<String>,
 
     /// Certificate chain of the SCIM server, PEM
-    #[arg(long, env = "SCIMESH_SCIM_TLS_CERT", value_name = "FILE", requires = "scim_tls_key")]
+    #[arg(
+        long,
+        env = "SCIMESH_SCIM_TLS_CERT",
+        value_name = "FILE",
+        requires = "scim_tls_key"
+    )]
     scim_tls_cert: Option<PathBuf>,
     /// Its private key, PEM
-    #[arg(long, env = "SCIMESH_SCIM_TLS_KEY", value_name = "FILE", requires = "scim_tls_cert")]
+    #[arg(
+        long,
+        env = "SCIMESH_SCIM_TLS_KEY",
+        value_name = "FILE",
+        requires = "scim_tls_cert"
+    )]
     scim_tls_key: Option<PathBuf>,
     /// Serve SCIM without TLS off loopback: something in front of it, and nothing else, can reach it and does TLS
     #[arg(long, env = "SCIMESH_BEHIND_TLS_PROXY", value_parser = BoolishValueParser::new())]
@@ -63,7 +88,9 @@ pub(super) struct ServeArgs {
 impl ServeArgs {
     pub(super) fn run(self, data_dir: PathBuf) -> anyhow::Result<()> {
         self.log.start()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?;
         let settings = self.settings(data_dir)?;
         runtime.block_on(async {
             let shutdown = signals()?;
@@ -73,7 +100,10 @@ impl ServeArgs {
 
     fn settings(self, data_dir: PathBuf) -> anyhow::Result<Settings> {
         let scim_tls = self.scim_tls_cert.zip(self.scim_tls_key);
-        let feed_tls = self.feed_tls_cert.zip(self.feed_tls_key).zip(self.feed_client_ca);
+        let feed_tls = self
+            .feed_tls_cert
+            .zip(self.feed_tls_key)
+            .zip(self.feed_client_ca);
         Ok(Settings {
             data_dir,
             scim: ScimEndpoint {

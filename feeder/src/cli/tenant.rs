@@ -35,8 +35,16 @@ impl TenantCommand {
         match self {
             TenantCommand::Create { name, binding } => {
                 let binding = binding.form();
-                let made = client.call(&CreateTenant { name: name.clone(), binding }).await?;
-                line(&format!("tenant {name} created (revision {})", made.revision))?;
+                let made = client
+                    .call(&CreateTenant {
+                        name: name.clone(),
+                        binding,
+                    })
+                    .await?;
+                line(&format!(
+                    "tenant {name} created (revision {})",
+                    made.revision
+                ))?;
             }
             TenantCommand::List { name, output } => {
                 let rows = client.call(&ListTenants { name }).await?;

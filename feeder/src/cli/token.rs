@@ -41,26 +41,47 @@ impl TokenCommand {
             TokenCommand::Create { tenant, expires } => {
                 let tenant = tenant.tenant;
                 let lifetime_seconds = expires.map(|expires| expires.as_secs());
-                let command = CreateToken { tenant: tenant.clone(), lifetime_seconds };
+                let command = CreateToken {
+                    tenant: tenant.clone(),
+                    lifetime_seconds,
+                };
                 let made = client.call(&command).await?;
                 line(&made.token)?;
                 let until = match &made.expires {
                     Some(time) => format!("valid until {time}"),
                     None => "valid until revoked".to_owned(),
                 };
-                eprintln!("token {} of tenant {tenant}, {until}; it is not shown again", made.id);
+                eprintln!(
+                    "token {} of tenant {tenant}, {until}; it is not shown again",
+                    made.id
+                );
             }
             TokenCommand::List { tenant, output } => {
-                let rows = client.call(&ListTokens { tenant: tenant.tenant }).await?;
-                output.output.rows(&rows, ["ID", "CREATED", "EXPIRES"], |row| {
-                    let expires = row.expires.as_deref().unwrap_or("never");
-                    let expired = if row.expired { " (expired)" } else { "" };
-                    [row.id.clone(), row.created.clone(), format!("{expires}{expired}")]
-                })?;
+                let rows = client
+                    .call(&ListTokens {
+                        tenant: tenant.tenant,
+                    })
+                    .await?;
+                output
+                    .output
+                    .rows(&rows, ["ID", "CREATED", "EXPIRES"], |row| {
+                        let expires = row.expires.as_deref().unwrap_or("never");
+                        let expired = if row.expired { " (expired)" } else { "" };
+                        [
+                            row.id.clone(),
+                            row.created.clone(),
+                            format!("{expires}{expired}"),
+                        ]
+                    })?;
             }
             TokenCommand::Revoke { tenant, id } => {
                 let tenant = tenant.tenant;
-                client.call(&RevokeToken { tenant: tenant.clone(), id: id.clone() }).await?;
+                client
+                    .call(&RevokeToken {
+                        tenant: tenant.clone(),
+                        id: id.clone(),
+                    })
+                    .await?;
                 line(&format!("token {id} of tenant {tenant} revoked"))?;
             }
         }

@@ -42,10 +42,14 @@ pub enum Exposed {
     )]
     FeedWithoutMutualTls(SocketAddr),
     /// The header that names the peer could be anybody's.
-    #[error("--feed-behind-sidecar needs the feed on loopback, where only the sidecar reaches it, not on {0}")]
+    #[error(
+        "--feed-behind-sidecar needs the feed on loopback, where only the sidecar reaches it, not on {0}"
+    )]
     SidecarOffLoopback(SocketAddr),
     /// Two ways to know the peer, which would have to agree.
-    #[error("--feed-behind-sidecar and the feed's own TLS exclude each other: the sidecar does TLS")]
+    #[error(
+        "--feed-behind-sidecar and the feed's own TLS exclude each other: the sidecar does TLS"
+    )]
     SidecarAndTls,
 }
 
@@ -84,14 +88,23 @@ mod tests {
     const OPEN: [&str; 4] = ["0.0.0.0:1", "[::]:1", "10.0.0.1:1", "[::ffff:10.0.0.1]:1"];
 
     fn identity() -> IdentityFiles {
-        IdentityFiles { cert: "c".into(), key: "k".into() }
+        IdentityFiles {
+            cert: "c".into(),
+            key: "k".into(),
+        }
     }
 
     #[test]
     fn scim_leaves_the_machine_only_under_tls_or_on_the_operators_word() {
         let scim = |listen: &str, tls, behind_tls_proxy| {
             let listen = listen.parse().unwrap();
-            ScimEndpoint { listen, tls, behind_tls_proxy, base_url: None }.check()
+            ScimEndpoint {
+                listen,
+                tls,
+                behind_tls_proxy,
+                base_url: None,
+            }
+            .check()
         };
         for address in LOOPBACK {
             assert_eq!(scim(address, None, false), Ok(()));
@@ -107,8 +120,16 @@ mod tests {
     #[test]
     fn the_feed_leaves_the_machine_only_under_mutual_tls() {
         let feed = |listen: &str, tls: bool, behind_sidecar| {
-            let tls = tls.then(|| MutualFiles { identity: identity(), client_ca: "a".into() });
-            FeedEndpoint { listen: listen.parse().unwrap(), tls, behind_sidecar }.check()
+            let tls = tls.then(|| MutualFiles {
+                identity: identity(),
+                client_ca: "a".into(),
+            });
+            FeedEndpoint {
+                listen: listen.parse().unwrap(),
+                tls,
+                behind_sidecar,
+            }
+            .check()
         };
         for address in LOOPBACK {
             assert_eq!(feed(address, false, false), Ok(()));
@@ -118,9 +139,15 @@ mod tests {
         }
         for address in OPEN {
             let parsed = address.parse().unwrap();
-            assert_eq!(feed(address, false, false), Err(Exposed::FeedWithoutMutualTls(parsed)));
+            assert_eq!(
+                feed(address, false, false),
+                Err(Exposed::FeedWithoutMutualTls(parsed))
+            );
             assert_eq!(feed(address, true, false), Ok(()));
-            assert_eq!(feed(address, false, true), Err(Exposed::SidecarOffLoopback(parsed)));
+            assert_eq!(
+                feed(address, false, true),
+                Err(Exposed::SidecarOffLoopback(parsed))
+            );
         }
     }
 }

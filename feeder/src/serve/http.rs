@@ -82,9 +82,16 @@ impl<L: Listener> Server<L> {
         }
         // New connections are refused from here on, rather than left waiting.
         drop(self.listener);
-        if timeout(self.limits.drain, graceful.shutdown()).await.is_err() {
+        if timeout(self.limits.drain, graceful.shutdown())
+            .await
+            .is_err()
+        {
             let left = connections.len();
-            tracing::warn!(server = self.name, left, "requests did not finish in time, and were cut off");
+            tracing::warn!(
+                server = self.name,
+                left,
+                "requests did not finish in time, and were cut off"
+            );
         }
         connections.abort_all();
         while let Some(ended) = connections.join_next().await {
@@ -111,7 +118,11 @@ struct Conversation {
 
 impl Conversation {
     async fn hold(self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let Conversation { router, limits, watcher } = self;
+        let Conversation {
+            router,
+            limits,
+            watcher,
+        } = self;
         let service = service_fn(move |request: Request<Incoming>| {
             answer(router.clone(), request.map(Body::new), limits.request)
         });
@@ -125,7 +136,11 @@ impl Conversation {
     }
 }
 
-async fn answer(router: Router, request: Request<Body>, limit: Duration) -> Result<Response, Infallible> {
+async fn answer(
+    router: Router,
+    request: Request<Body>,
+    limit: Duration,
+) -> Result<Response, Infallible> {
     let answered = timeout(limit, router.oneshot(request)).await;
     answered.unwrap_or_else(|_| Ok(StatusCode::REQUEST_TIMEOUT.into_response()))
 }
@@ -149,11 +164,20 @@ mod tests {
         drain: Duration::from_secs(60),
     };
 
-    async fn start(router: Router, limits: Limits) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
+    async fn start(
+        router: Router,
+        limits: Limits,
+    ) -> (SocketAddr, CancellationToken, JoinHandle<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let stop = CancellationToken::new();
-        let server = Server { name: "test", listener, tls: None, router, limits };
+        let server = Server {
+            name: "test",
+            listener,
+            tls: None,
+            router,
+            limits,
+        };
         let running = tokio::spawn(server.run(stop.clone()));
         (address, stop, running)
     }
@@ -194,10 +218,19 @@ mod tests {
 
     #[tokio::test]
     async fn what_does_not_finish_in_time_is_cut_off() {
-        let never = get(|| std::future::pending::<()>());
-        let limits = Limits { drain: Duration::from_millis(10), ..LIMITS };
+        let entered = Arc::new(Notify::new());
+        let inside = entered.clone();
+        let never = get(move || async move {
+            inside.notify_one();
+            std::future::pending::<()>().await;
+        });
+        let limits = Limits {
+            drain: Duration::from_millis(10),
+            ..LIMITS
+        };
         let (address, stop, running) = start(Router::new().route("/", never), limits).await;
         let client = send(address, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        entered.notified().await;
         stop.cancel();
         running.await.unwrap();
         assert_eq!(rest(client).await, "");
@@ -206,30 +239,50 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_does_not_come_is_not_waited_for() {
         let echo = post(|body: String| async { body });
-        let limits = Limits { request: Duration::from_millis(10), ..LIMITS };
+        let limits = Limits {
+            request: Duration::from_millis(10),
+            ..LIMITS
+        };
         let (address, _stop, _running) = start(Router::new().route("/", echo), limits).await;
-        let client = send(address, "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nshort").await;
+        let client = send(
+            address,
+            "POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nshort",
+        )
+        .await;
         assert!(rest(client).await.starts_with("HTTP/1.1 408"));
     }
 
     #[tokio::test]
     async fn a_head_that_does_not_come_is_not_waited_for() {
-        let limits = Limits { head: Duration::from_millis(10), ..LIMITS };
+        let limits = Limits {
+            head: Duration::from_millis(10),
+            ..LIMITS
+        };
         let (address, _stop, _running) = start(Router::new(), limits).await;
         let client = send(address, "GET / HTTP/1.1\r\nhost:").await;
         let answer = rest(client).await;
-        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+        assert!(
+            answer.is_empty() || answer.starts_with("HTTP/1.1 408"),
+            "{answer}"
+        );
     }
 
     #[tokio::test]
     async fn more_connections_than_the_limit_wait_for_their_turn() {
         let hello = get(|| async { "hello" });
-        let limits = Limits { connections: 1, ..LIMITS };
+        let limits = Limits {
+            connections: 1,
+            ..LIMITS
+        };
         let (address, _stop, _running) = start(Router::new().route("/", hello), limits).await;
         let mut first = send(address, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
         let mut start = [0; 12];
         first.read_exact(&mut start).await.unwrap();
-        let mut second = send(address, "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+        let mut second = send(
+            address,
+            "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        )
+        .await;
         let early = timeout(Duration::from_millis(50), second.read(&mut start)).await;
         assert!(early.is_err(), "the second was served beside the first");
         drop(first);

@@ -31,7 +31,10 @@ pub(super) fn router(probes: Probes) -> Router {
 async fn readyz(State(probes): State<Probes>) -> (StatusCode, String) {
     match (probes.unready)() {
         None => (StatusCode::OK, "ready\n".to_owned()),
-        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
+        Some(why) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not ready: {why}\n"),
+        ),
     }
 }
 
