@@ -1,5 +1,7 @@
 //! The feeder's end of the administration socket: one route per command of [`wire`](super::wire).
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Json, State};
@@ -99,15 +101,19 @@ async fn create_tenant(
     asked: Asked<wire::CreateTenant>,
 ) -> Done<wire::CreateTenant> {
     let Json(wire::CreateTenant { name, binding }) = asked?;
-    tracing::info!(tenant = name, "creating a tenant");
     let made = ledger.commit(move |draft| {
         draft.create_tenant(&name)?;
-        match binding {
-            Some(form) => draft.set_binding(&name, form.into()),
-            None => Ok(()),
+        if let Some(form) = binding {
+            draft.set_binding(&name, form.into())?;
         }
+        Ok(name)
     });
-    Ok(done(made.await?))
+    let Committed {
+        value: tenant,
+        revision,
+    } = made.await?;
+    tracing::info!(tenant, revision, "created a tenant");
+    Ok(Json(wire::Done { revision }))
 }
 
 async fn list_tenants(
@@ -131,7 +137,6 @@ async fn delete_tenant(
     asked: Asked<wire::DeleteTenant>,
 ) -> Done<wire::DeleteTenant> {
     let Json(wire::DeleteTenant { name }) = asked?;
-    tracing::info!(tenant = name, "deleting a tenant");
     let deleted = ledger.commit(move |draft| {
         let had = tenant_row(draft.directory(), draft.tenant(&name)?);
         draft.delete_tenant(&name)?;
@@ -141,6 +146,7 @@ async fn delete_tenant(
         value: had,
         revision,
     } = deleted.await?;
+    tracing::info!(tenant = had.name, revision, "deleted a tenant");
     Ok(Json(wire::DeletedTenant { had, revision }))
 }
 
@@ -149,9 +155,17 @@ async fn set_binding(
     asked: Asked<wire::SetBinding>,
 ) -> Done<wire::SetBinding> {
     let Json(wire::SetBinding { tenant, binding }) = asked?;
-    tracing::info!(tenant, issuer = binding.issuer, "setting a binding");
-    let set = ledger.commit(move |draft| draft.set_binding(&tenant, binding.into()));
-    Ok(done(set.await?))
+    let set = ledger.commit(move |draft| {
+        let binding = Binding::from(binding);
+        draft.set_binding(&tenant, binding.clone())?;
+        Ok((tenant, binding))
+    });
+    let Committed {
+        value: (tenant, binding),
+        revision,
+    } = set.await?;
+    tracing::info!(tenant, ?binding, revision, "set a binding");
+    Ok(Json(wire::Done { revision }))
 }
 
 async fn list_bindings(
@@ -183,16 +197,21 @@ async fn remove_binding(
         issuer,
         pin,
     }) = asked?;
-    tracing::info!(tenant, issuer, "removing a binding");
     let pin = pin.map(Pin::from);
     let removed = ledger.commit(move |draft| {
         let held: Option<&Binding> = draft.tenant(&tenant)?.binding(&issuer);
         if pin.is_some() && held.is_some_and(|held| held.pin != pin) {
             return Err(Refused::NoSuchBinding { tenant, issuer });
         }
-        draft.remove_binding(&tenant, &issuer)
+        draft.remove_binding(&tenant, &issuer)?;
+        Ok((tenant, issuer))
     });
-    Ok(done(removed.await?))
+    let Committed {
+        value: (tenant, issuer),
+        revision,
+    } = removed.await?;
+    tracing::info!(tenant, issuer, revision, "removed a binding");
+    Ok(Json(wire::Done { revision }))
 }
 
 async fn create_token(
@@ -209,7 +228,6 @@ async fn create_token(
         .transpose()?;
     let secret = format!("scimesh_{}", hex(&rand::random::<[u8; 32]>()));
     let id = hex(&rand::random::<[u8; 8]>());
-    tracing::info!(tenant, token = id, "creating a token");
     let token = Token {
         id: id.clone(),
         hash: TokenHash::of(&secret),
@@ -217,13 +235,16 @@ async fn create_token(
         created,
         expires,
     };
-    ledger
-        .commit(move |draft| draft.add_token(&tenant, token))
-        .await?;
+    let added = ledger.commit(move |draft| {
+        draft.add_token(&tenant, token)?;
+        Ok::<_, Refused>(tenant)
+    });
+    let tenant = added.await?.value;
+    tracing::info!(tenant, token = id, "created a token");
     Ok(Json(wire::CreatedToken {
         id,
         token: secret,
-        expires: expires.map(|time| time.to_string()),
+        expires: expires.map(text),
     }))
 }
 
@@ -239,8 +260,8 @@ async fn list_tokens(
     let now = Timestamp::now();
     let rows = tokens.into_iter().map(|token| wire::TokenRow {
         id: token.id.clone(),
-        created: token.created.to_string(),
-        expires: token.expires.map(|time| time.to_string()),
+        created: text(token.created),
+        expires: token.expires.map(text),
         expired: !token.valid_at(now),
     });
     Ok(Json(rows.collect()))
@@ -251,9 +272,16 @@ async fn revoke_token(
     asked: Asked<wire::RevokeToken>,
 ) -> Done<wire::RevokeToken> {
     let Json(wire::RevokeToken { tenant, id }) = asked?;
-    tracing::info!(tenant, token = id, "revoking a token");
-    let revoked = ledger.commit(move |draft| draft.revoke_token(&tenant, &id));
-    Ok(done(revoked.await?))
+    let revoked = ledger.commit(move |draft| {
+        draft.revoke_token(&tenant, &id)?;
+        Ok::<_, Refused>((tenant, id))
+    });
+    let Committed {
+        value: (tenant, token),
+        revision,
+    } = revoked.await?;
+    tracing::info!(tenant, token, revision, "revoked a token");
+    Ok(Json(wire::Done { revision }))
 }
 
 async fn apply(ledger: State<Ledger>, asked: Asked<wire::Apply>) -> Done<wire::Apply> {
@@ -266,6 +294,7 @@ async fn apply(ledger: State<Ledger>, asked: Asked<wire::Apply>) -> Done<wire::A
     tracing::info!(
         changes = changes.len(),
         prune,
+        revision,
         "applied a file of tenants and bindings"
     );
     Ok(Json(wire::Applied { changes, revision }))
@@ -278,7 +307,7 @@ async fn dump(ledger: State<Ledger>, asked: Asked<wire::Dump>) -> Result<Respons
     Ok(dump::body(&directory, tenant).into_response())
 }
 
-fn named<'a>(directory: &'a Directory, name: &str) -> Result<&'a std::sync::Arc<Tenant>, Denied> {
+fn named<'a>(directory: &'a Directory, name: &str) -> Result<&'a Arc<Tenant>, Denied> {
     let tenant = directory.tenant(name);
     tenant.ok_or_else(|| Refused::NoSuchTenant(name.to_owned()).into())
 }
@@ -293,12 +322,6 @@ fn tenant_row(directory: &Directory, tenant: &Tenant) -> wire::TenantRow {
     }
 }
 
-fn done(committed: Committed<()>) -> Json<wire::Done> {
-    Json(wire::Done {
-        revision: committed.revision,
-    })
-}
-
 fn expiry(created: Timestamp, seconds: u64) -> Result<Timestamp, Denied> {
     let lifetime = i64::try_from(seconds).ok().map(SignedDuration::from_secs);
     let expires = lifetime.and_then(|lifetime| created.checked_add(lifetime).ok());
@@ -307,6 +330,11 @@ fn expiry(created: Timestamp, seconds: u64) -> Result<Timestamp, Denied> {
             "a token can't be valid that long; leave --expires out for one that does not expire";
         Denied(StatusCode::BAD_REQUEST, error.to_owned())
     })
+}
+
+/// RFC 3339, to the second.
+fn text(time: Timestamp) -> String {
+    format!("{time:.0}")
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -53,6 +53,7 @@ fn report(applied: &Applied) -> std::io::Result<()> {
         })?;
     }
     match applied.changes.len() {
+        1 => line(&format!("1 change (revision {})", applied.revision)),
         0 => line(&format!(
             "nothing to change (revision {})",
             applied.revision
