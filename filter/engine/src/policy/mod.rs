@@ -8,6 +8,8 @@ pub(crate) mod hold;
 mod requirement;
 mod rule;
 pub(crate) mod strict;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashSet;
 use std::time::Duration;
