@@ -36,8 +36,6 @@ fn state_of(state: u8) -> TermState {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
     #[test]
     fn demanding_more_never_lets_more_in(any in conditions(), all in conditions(), none in conditions(), more in conditions(), missing in 0u8..6, who in "alice|bob|carol|mallory") {
         let Some(require) = require_of(&any, &all, &none) else { return Ok(()) };

@@ -89,8 +89,6 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
     #[test]
     fn a_snapshot_arrives_as_it_was_sent(content in content(), chunk in 1usize..30) {
         let mut vm = Vm::empty();
