@@ -112,10 +112,12 @@ impl<'a> Follower<'a> {
                 "a filter's policy names a tenant that does not exist; it refuses everybody"
             );
         }
+        // The filter may know, by another of its streams, a revision that the scope has not caught up with.
+        let durable = feed.ledger.directory().revision();
         let scope = feed.scopes.follow(&feed.ledger, &scope);
         let mut standing = scope.watch();
         let now = standing
-            .wait_for(Option::is_some)
+            .wait_for(|now| now.as_ref().is_some_and(|now| now.revision() >= durable))
             .await
             .map_err(|_| Status::unavailable("the feeder is shutting down"))?
             .clone();
