@@ -169,14 +169,22 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn parts_can_not_be_shifted_into_each_other() {
         let key = Key::new([7; 32]);
         let a = key.subject("t", "https://a", Attribute::ExternalId, b"x");
-        assert_ne!(a, key.subject("t", "https://", Attribute::ExternalId, b"ax"));
+        assert_ne!(
+            a,
+            key.subject("t", "https://", Attribute::ExternalId, b"ax")
+        );
         assert_ne!(a, key.subject("t", "https://a", Attribute::UserName, b"x"));
-        assert_ne!(a, key.subject("u", "https://a", Attribute::ExternalId, b"x"));
+        assert_ne!(
+            a,
+            key.subject("u", "https://a", Attribute::ExternalId, b"x")
+        );
         assert_ne!(
             a,
             Key::new([8; 32]).subject("t", "https://a", Attribute::ExternalId, b"x")

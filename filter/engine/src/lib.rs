@@ -21,6 +21,8 @@ mod matching;
 mod policy;
 mod reason;
 mod request;
+#[cfg(test)]
+mod stories;
 
 pub use claims::{Claim, Claims};
 pub use decide::{Decision, decide};
