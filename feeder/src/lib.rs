@@ -1,1 +1,11 @@
-//! The feeder.
+//! The feeder: takes identity in over SCIM, stores it durably, and streams it to every filter.
+//!
+//! ```text
+//! scim, admin --> ledger --> directory (a value) --> store (SQLite)
+//!                    |
+//!                    '--> feed --> filters
+//! ```
+
+pub mod directory;
+pub mod ledger;
+pub mod store;
