@@ -8,4 +8,5 @@
 
 pub mod directory;
 pub mod ledger;
+pub mod scim;
 pub mod store;

@@ -7,13 +7,15 @@
 mod evaluate;
 mod operand;
 mod parse;
+#[cfg(test)]
+mod tests;
 
 use thiserror::Error;
 
 use super::dialect::Seen;
 use super::schema::{Place, ResourceType, Unknown};
 
-pub(crate) use operand::Operand;
+pub(crate) use operand::{Operand, parse_boolean};
 pub(crate) use parse::Parser;
 
 /// A filter over resources of one type, or over the elements of one attribute.
@@ -144,9 +146,9 @@ impl<'s> Filter<'s> {
         match self {
             Filter::And(filters) | Filter::Or(filters) => filters.iter().any(|f| f.mentions(name)),
             Filter::Not(filter) => filter.mentions(name),
-            Filter::Present(place)
-            | Filter::Compare { place, .. }
-            | Filter::Has { place, .. } => place.is(name),
+            Filter::Present(place) | Filter::Compare { place, .. } | Filter::Has { place, .. } => {
+                place.is(name)
+            }
         }
     }
 }

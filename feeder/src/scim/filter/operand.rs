@@ -41,15 +41,13 @@ impl Operand {
         };
         let operand = match (attribute.kind, literal) {
             (_, Value::Null) => Operand::Null,
-            (Type::String | Type::Reference | Type::Binary, Value::String(text)) => {
-                Operand::Text {
-                    compared: match attribute.case_exact {
-                        true => text.clone(),
-                        false => fold(&text),
-                    },
-                    written: text,
-                }
-            }
+            (Type::String | Type::Reference | Type::Binary, Value::String(text)) => Operand::Text {
+                compared: match attribute.case_exact {
+                    true => text.clone(),
+                    false => fold(&text),
+                },
+                written: text,
+            },
             (Type::String | Type::Reference | Type::Binary, _) => {
                 return Err(unsupported("is compared with a string"));
             }

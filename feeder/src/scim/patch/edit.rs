@@ -71,9 +71,7 @@ impl<'s> Edit<'s> {
     /// What `active` is if nobody said.
     pub(crate) fn default_active(&mut self, active: Value) {
         if self.resources.top_level().any(|a| a.name == "active") {
-            self.attributes
-                .entry("active".to_owned())
-                .or_insert(active);
+            self.attributes.entry("active".to_owned()).or_insert(active);
         }
     }
 
@@ -142,7 +140,10 @@ impl<'s> Edit<'s> {
             .next()
             .unwrap_or_default()
             .trim_end_matches('.');
-        let mut prefixes = name.match_indices('.').map(|(at, _)| at).collect::<Vec<_>>();
+        let mut prefixes = name
+            .match_indices('.')
+            .map(|(at, _)| at)
+            .collect::<Vec<_>>();
         prefixes.push(name.len());
         prefixes.into_iter().any(|end| {
             let prefix = name.get(..end).unwrap_or_default();

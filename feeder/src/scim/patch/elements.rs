@@ -9,6 +9,9 @@ use crate::scim::dialect::{Dialect, Seen};
 use crate::scim::filter::{Filter, Operand, Operator};
 use crate::scim::schema::Attribute;
 
+/// More values of one attribute than this are refused: each is compared with the others.
+const MAX_VALUES: usize = 1000;
+
 /// A multi-valued attribute's elements, and which of them the operation wrote.
 pub(super) struct Elements<'s> {
     attribute: &'s Attribute,
@@ -51,15 +54,18 @@ impl<'s> Elements<'s> {
                 seen.note(Dialect::RemoveByValue);
                 let named = value::many(self.attribute, value, seen)?;
                 let attribute = self.attribute;
-                self.list
-                    .retain(|e| !named.iter().any(|named| is_named(attribute, &e.value, named)));
+                self.list.retain(|e| {
+                    !named
+                        .iter()
+                        .any(|named| is_named(attribute, &e.value, named))
+                });
             }
             (op, value) => {
                 if op == Op::Replace {
                     self.list.clear();
                 }
                 for value in value::many(self.attribute, value.unwrap_or_default(), seen)? {
-                    self.push(value);
+                    self.push(value)?;
                 }
             }
         }
@@ -76,7 +82,7 @@ impl<'s> Elements<'s> {
     ) -> Result<(), PatchError> {
         if op != Op::Remove {
             match self.list.len() {
-                0 => self.push(Value::Object(Map::new())),
+                0 => self.push(Value::Object(Map::new()))?,
                 1 => {}
                 _ => {
                     return Err(PatchError::Path(
@@ -128,8 +134,7 @@ impl<'s> Elements<'s> {
             Some(sub) => element.write(op, sub, value, seen)?,
             None => element.put(Op::Add, self.attribute, value, seen)?,
         }
-        self.push(element.value);
-        Ok(())
+        self.push(element.value)
     }
 
     /// The new value, without empty elements; none if nothing is left. A new primary clears the old (RFC 7644 section 3.5.2).
@@ -137,7 +142,11 @@ impl<'s> Elements<'s> {
         let primary = self.attribute.sub("primary").map(|sub| sub.name.as_str());
         if let Some(primary) = primary {
             let is_primary = |e: &Element| e.value.get(primary) == Some(&Value::Bool(true));
-            let new = self.list.iter().filter(|e| e.written && is_primary(e)).count();
+            let new = self
+                .list
+                .iter()
+                .filter(|e| e.written && is_primary(e))
+                .count();
             if new > 1 {
                 return Err(ValueError::Primaries(self.attribute.name.clone()).into());
             }
@@ -154,13 +163,20 @@ impl<'s> Elements<'s> {
     }
 
     /// Appends a value, unless it is there (RFC 7644 section 3.5.2.1).
-    fn push(&mut self, value: Value) {
-        if !self.list.iter().any(|element| element.value == value) {
-            self.list.push(Element {
-                value,
-                written: true,
-            });
+    fn push(&mut self, value: Value) -> Result<(), PatchError> {
+        if self.list.iter().any(|element| element.value == value) {
+            return Ok(());
         }
+        if self.list.len() >= MAX_VALUES {
+            let attribute = self.attribute.name.clone();
+            let limit = MAX_VALUES;
+            return Err(ValueError::TooMany { attribute, limit }.into());
+        }
+        self.list.push(Element {
+            value,
+            written: true,
+        });
+        Ok(())
     }
 }
 
@@ -201,7 +217,11 @@ impl Element {
 
 /// Whether an element is the one that a removal names: by `value`, if that is given, otherwise by all that is.
 fn is_named(attribute: &Attribute, element: &Value, named: &Value) -> bool {
-    match (attribute.sub("value"), named.get("value"), element.get("value")) {
+    match (
+        attribute.sub("value"),
+        named.get("value"),
+        element.get("value"),
+    ) {
         (Some(sub), Some(Value::String(named)), Some(Value::String(value))) => {
             value == named || (!sub.case_exact && fold(value) == fold(named))
         }

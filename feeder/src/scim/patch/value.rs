@@ -26,6 +26,14 @@ pub(crate) enum ValueError {
     /// The same attribute twice, in different spelling.
     #[error("{0:?} is given twice")]
     Twice(String),
+    /// A longer list than the server keeps.
+    #[error("{attribute:?} has more than {limit} values")]
+    TooMany {
+        /// The attribute's canonical name.
+        attribute: String,
+        /// The bound.
+        limit: usize,
+    },
     /// RFC 7643 section 2.4.
     #[error("{0:?} has more than one primary value")]
     Primaries(String),

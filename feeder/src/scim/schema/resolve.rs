@@ -115,10 +115,7 @@ impl ResourceType {
     }
 
     /// Takes a known schema's URN off the front; none if the name has no URN.
-    fn split_urn<'n>(
-        &self,
-        name: &'n str,
-    ) -> Result<Option<(&Schema, Option<&'n str>)>, Unknown> {
+    fn split_urn<'n>(&self, name: &'n str) -> Result<Option<(&Schema, Option<&'n str>)>, Unknown> {
         if !name
             .get(..4)
             .is_some_and(|start| start.eq_ignore_ascii_case("urn:"))
@@ -185,7 +182,11 @@ fn place<'s>(
 /// Whether one inserted, dropped, changed or swapped letter makes one name the other, without regard to case.
 fn one_letter_apart(known: &str, written: &str) -> bool {
     let known: Vec<char> = known.to_ascii_lowercase().chars().collect();
-    let written: Vec<char> = written.chars().map(|c| c.to_ascii_lowercase()).take(100).collect();
+    let written: Vec<char> = written
+        .chars()
+        .map(|c| c.to_ascii_lowercase())
+        .take(100)
+        .collect();
     let same = known
         .iter()
         .zip(&written)
@@ -194,7 +195,8 @@ fn one_letter_apart(known: &str, written: &str) -> bool {
     let (Some(known), Some(written)) = (known.get(same..), written.get(same..)) else {
         return false;
     };
-    let swapped = matches!((known, written), ([a, b, k @ ..], [c, d, w @ ..]) if a == d && b == c && k == w);
+    let swapped =
+        matches!((known, written), ([a, b, k @ ..], [c, d, w @ ..]) if a == d && b == c && k == w);
     match (known, written) {
         ([], [_]) | ([_], []) => true,
         ([_, k @ ..], [_, w @ ..]) => swapped || k == w || k == written || known == w,
