@@ -9,9 +9,29 @@
 //! on: what IdPs send beyond the RFC is accepted where its meaning is certain, and logged under a stable word ([`dialect`]).
 //! Nothing here knows of stores or streams.
 
+mod auth;
+mod body;
+mod context;
 mod dialect;
+mod discovery;
+mod error;
 mod filter;
+mod group;
 mod id;
 mod json;
+mod list;
+mod log;
 mod patch;
+mod projection;
+mod query;
+mod reply;
+mod resource;
+mod router;
 mod schema;
+mod settings;
+mod user;
+mod version;
+
+pub use context::BASE_PATH;
+pub use router::router;
+pub use settings::Settings;

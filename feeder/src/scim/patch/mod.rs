@@ -16,6 +16,7 @@ mod value;
 
 use serde_json::Value;
 use thiserror::Error;
+use uuid::Uuid;
 
 use super::dialect::Seen;
 use super::filter::FilterError;
@@ -35,6 +36,16 @@ pub(crate) struct Edited {
     pub(crate) members: Vec<MemberChange>,
     /// What was let through.
     pub(crate) seen: Seen,
+}
+
+impl Edited {
+    /// The members of a new group: a body names them once.
+    pub(crate) fn initial_members(&self) -> &[Uuid] {
+        match self.members.last() {
+            Some(MemberChange::Set(members)) => members,
+            _ => &[],
+        }
+    }
 }
 
 /// Why a body can't be carried out. Nothing of it has been.
