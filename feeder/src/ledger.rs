@@ -237,3 +237,127 @@ fn make(current: &Directory, jobs: impl Iterator<Item = Box<dyn Job>>) -> Batch 
     }
     batch
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::directory::{Attributes, Refused};
+
+    fn open(dir: &Path) -> (Ledger, Writer) {
+        let (store, directory) = Store::open(dir).unwrap();
+        Ledger::start(store, directory).unwrap()
+    }
+
+    async fn close(ledger: Ledger, mut writer: Writer) {
+        drop(ledger);
+        writer.ended().await;
+    }
+
+    fn attributes(value: serde_json::Value) -> Attributes {
+        value.as_object().unwrap().clone()
+    }
+
+    async fn create_user(ledger: &Ledger, name: &str) -> Result<u64, Failed<Refused>> {
+        let user = attributes(json!({"userName": name, "externalId": name, "active": true}));
+        let committed = ledger
+            .commit(move |draft| draft.create_user("corp", user))
+            .await?;
+        Ok(committed.revision)
+    }
+
+    #[tokio::test]
+    async fn what_was_committed_is_there_after_reopening() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ledger, writer) = open(dir.path());
+        ledger
+            .commit(|draft| draft.create_tenant("corp"))
+            .await
+            .unwrap();
+        create_user(&ledger, "ada").await.unwrap();
+        let revision = create_user(&ledger, "ben").await.unwrap();
+        let group = ledger
+            .commit(|draft| {
+                let ids: Vec<_> = draft.tenant("corp")?.users().map(|user| user.id).collect();
+                let admins = attributes(json!({"displayName": "admins"}));
+                let admins = draft.create_group("corp", admins, &ids)?;
+                let outer = attributes(json!({"displayName": "outer"}));
+                draft.create_group("corp", outer, &[admins.id])?;
+                draft.remove_members("corp", admins.id, &ids[..1])
+            })
+            .await
+            .unwrap();
+        assert_eq!(group.revision, revision + 1);
+        let before = ledger.directory();
+        close(ledger, writer).await;
+
+        let (ledger, writer) = open(dir.path());
+        let after = ledger.directory();
+        assert_eq!(after.position(), before.position());
+        assert_eq!(after.next_numbers(), before.next_numbers());
+        assert_eq!(after.changes_since(0), before.changes_since(0));
+        assert_eq!(
+            after.changes_since(0).unwrap().len() as u64,
+            after.revision()
+        );
+        let of = |directory: &Directory| {
+            let tenant = directory.tenant("corp").unwrap();
+            let users: Vec<_> = tenant.users().cloned().collect();
+            let groups: Vec<_> = tenant.groups().cloned().collect();
+            (users, groups)
+        };
+        assert_eq!(of(&after), of(&before));
+        close(ledger, writer).await;
+    }
+
+    #[tokio::test]
+    async fn one_refused_command_holds_up_no_other_and_leaves_no_trace() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ledger, writer) = open(dir.path());
+        ledger
+            .commit(|draft| draft.create_tenant("corp"))
+            .await
+            .unwrap();
+        let names = ["ada", "ben", "ADA", "cyd", "ben"];
+        let outcomes =
+            futures::future::join_all(names.map(|name| create_user(&ledger, name))).await;
+        let taken = outcomes
+            .iter()
+            .filter(|outcome| matches!(outcome, Err(Failed::Refused(Refused::UserNameTaken))));
+        assert_eq!(taken.count(), 2);
+        let directory = ledger.directory();
+        assert_eq!(directory.tenant("corp").unwrap().user_count(), 3);
+        assert_eq!(directory.revision(), 4);
+        close(ledger, writer).await;
+    }
+
+    #[tokio::test]
+    async fn a_second_process_on_the_same_database_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ledger, writer) = open(dir.path());
+        assert!(Store::open(dir.path()).is_err());
+        close(ledger, writer).await;
+        Store::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn the_write_ahead_log_does_not_grow_without_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, directory) = Store::open(dir.path()).unwrap();
+        let mut directory = directory;
+        for round in 0..1000 {
+            let mut draft = Draft::new(&directory, Timestamp::now());
+            draft.create_tenant(&format!("t{round}")).unwrap();
+            let made = draft.finish();
+            let changes: Vec<_> = made.change.into_iter().collect();
+            store.commit(&made.rows, &changes, &made.directory).unwrap();
+            store.checkpoint();
+            directory = made.directory;
+        }
+        let log = dir.path().join("scimesh.db-wal");
+        assert!(std::fs::metadata(log).unwrap().len() < 8 << 20);
+    }
+}

@@ -7,6 +7,7 @@
 //! ```
 
 pub mod directory;
+pub mod feed;
 pub mod ledger;
 pub mod scim;
 pub mod store;

@@ -375,3 +375,6 @@ fn read_changes(
     }
     Ok(changes)
 }
+
+#[cfg(test)]
+mod tests;

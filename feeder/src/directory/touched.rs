@@ -1,15 +1,15 @@
 //! From what the change log says was touched to the names whose entries may differ.
 //!
-//! Whoever gained or lost a term by membership has a path to a group of that term, before or after, and a logged edge on
-//! it. Both the old and the new path lie in the union of today's memberships and the logged ones. So the names behind the
-//! logged edges in that union are all there can be; some of them may not have changed, which is harmless.
+//! Whoever gained or lost a term by membership has, before or after, a path to a group of that term with a logged edge on
+//! it. Take the last one: all that lies below it is as it is today, and all that lies above it is in the union of today's
+//! memberships and the logged ones. So it is enough to ask of each logged edge whether it lies below such a group in that
+//! union, and then to walk down from it as things are. Some of the names found may not have changed, which is harmless.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::change::{Change, Name, Touched};
 use super::entry::Resolved;
-use super::tenant::Tenant;
 use super::user::Slot;
 
 /// What of a scope's content may have changed.
@@ -52,17 +52,28 @@ pub fn touched_names(resolved: &Resolved, changes: &[Arc<Change>]) -> Touch {
     let Some(tenant) = resolved.tenant() else {
         return Touch::Names(names);
     };
-    let union = Union::new(tenant, &edges);
+    let mut parents: HashMap<Slot, Vec<Slot>> = HashMap::new();
+    for (group, members) in &edges {
+        for member in members {
+            parents.entry(*member).or_default().push(*group);
+        }
+    }
+    let above = |group: Slot| {
+        walk(vec![group], |slot, open| {
+            open.extend(tenant.parents(slot));
+            open.extend(parents.get(&slot).into_iter().flatten());
+        })
+    };
     // A group that had a term when the log begins and lost it within is among `groups`.
-    let targets: HashSet<Slot> = groups.iter().copied().collect();
-    let matters = |slot: Slot| targets.contains(&slot) || resolved.is_target(slot);
+    let lost: HashSet<Slot> = groups.iter().copied().collect();
     let mut open = groups;
     for (group, members) in &edges {
-        if union.above(*group).into_iter().any(matters) {
+        let mut above = above(*group).into_iter();
+        if above.any(|slot| resolved.is_target(slot) || lost.contains(&slot)) {
             open.extend(members);
         }
     }
-    for slot in union.below(open) {
+    for slot in walk(open, |slot, open| open.extend(tenant.members(slot))) {
         if let Some(user) = tenant.user_at(slot) {
             names.extend(user.names());
         }
@@ -77,45 +88,7 @@ fn in_scope(resolved: &Resolved, term: &str) -> bool {
         .is_ok()
 }
 
-/// Today's memberships and the logged ones.
-struct Union<'a> {
-    tenant: &'a Tenant,
-    members: &'a HashMap<Slot, Vec<Slot>>,
-    groups: HashMap<Slot, Vec<Slot>>,
-}
-
-impl<'a> Union<'a> {
-    fn new(tenant: &'a Tenant, members: &'a HashMap<Slot, Vec<Slot>>) -> Union<'a> {
-        let mut groups: HashMap<Slot, Vec<Slot>> = HashMap::new();
-        for (group, members) in members {
-            for member in members {
-                groups.entry(*member).or_default().push(*group);
-            }
-        }
-        Union {
-            tenant,
-            members,
-            groups,
-        }
-    }
-
-    /// The group and every group that it is or was in.
-    fn above(&self, group: Slot) -> Vec<Slot> {
-        walk(vec![group], |slot, open| {
-            open.extend(self.tenant.parents(slot));
-            open.extend(self.groups.get(&slot).into_iter().flatten());
-        })
-    }
-
-    /// These and everybody who is or was in them.
-    fn below(&self, start: Vec<Slot>) -> Vec<Slot> {
-        walk(start, |slot, open| {
-            open.extend(self.tenant.members(slot));
-            open.extend(self.members.get(&slot).into_iter().flatten());
-        })
-    }
-}
-
+/// Everything that can be reached from `start`, itself included.
 fn walk(start: Vec<Slot>, mut next: impl FnMut(Slot, &mut Vec<Slot>)) -> Vec<Slot> {
     let mut seen = HashSet::new();
     let mut reached = Vec::new();

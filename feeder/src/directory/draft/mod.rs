@@ -147,11 +147,12 @@ pub(crate) struct Made {
 }
 
 impl Draft {
-    /// Starts from `directory`; what it makes is made at `now`.
+    /// Starts from `directory`; what it makes is made at `now`, in whole milliseconds, as the store keeps it.
     pub fn new(directory: &Directory, now: Timestamp) -> Draft {
+        let whole = Timestamp::from_millisecond(now.as_millisecond());
         Draft {
             directory: directory.clone(),
-            now,
+            now: whole.unwrap_or(now),
             rows: Vec::new(),
             touched: Vec::new(),
         }
