@@ -9,4 +9,5 @@
 pub mod directory;
 pub mod feed;
 pub mod ledger;
+pub mod scim;
 pub mod store;
