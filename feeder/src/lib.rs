@@ -16,6 +16,7 @@ pub mod directory;
 pub mod feed;
 pub mod ledger;
 pub mod metrics;
+pub mod scim;
 pub mod serve;
 pub mod store;
 pub mod tls;

@@ -12,13 +12,25 @@ use crate::wire::v1::nack::Reason;
 use crate::wire::{FORMAT, Malformed, v1};
 
 /// The highest (generation, revision) that a VM has applied from one feed, whatever the scope. It outlives every replica.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct HighWater(Option<Position>);
 
 impl HighWater {
     /// What it stands at.
     pub fn position(&self) -> Option<&Position> {
         self.0.as_ref()
+    }
+
+    /// What a stream must not fall below that was opened at `opened`. Streams of two scopes race each other, so within a
+    /// history one may rightly be behind the other by what has happened since it was opened.
+    pub fn floor(&self, opened: &HighWater) -> HighWater {
+        HighWater(self.0.map(|highest| match opened.0 {
+            Some(opened) if opened.history == highest.history => opened,
+            _ => Position {
+                revision: 0,
+                ..highest
+            },
+        }))
     }
 
     /// Refuses what lies below, and another history of the same generation.
@@ -51,7 +63,8 @@ impl HighWater {
         Ok(())
     }
 
-    fn raise(&mut self, position: Position) {
+    /// Notes that this position was applied.
+    pub fn raise(&mut self, position: Position) {
         if self.0.is_none_or(|old| old.order() <= position.order()) {
             self.0 = Some(position);
         }

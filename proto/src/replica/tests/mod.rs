@@ -1,5 +1,6 @@
 //! A feeder's messages, good and bad, and what a replica makes of them.
 
+mod floor;
 mod properties;
 mod stories;
 

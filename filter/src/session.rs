@@ -1,0 +1,278 @@
+//! The conversation with the feeder over one stream after the other: when to open one, when to ping, when to give one up,
+//! what to answer, and when the lease is renewed.
+//!
+//! Pure: it is told the time and what happened, and says what to do. It knows no host and no policy.
+
+use std::time::Duration;
+
+use scimesh_engine::{Lease, Moment};
+use scimesh_proto::position::Position;
+use scimesh_proto::replica::{HighWater, Received, Replica};
+use scimesh_proto::wire::v1::feeder_message::Message as Incoming;
+use scimesh_proto::wire::v1::filter_message::Message as Outgoing;
+use scimesh_proto::wire::v1::{Ack, FeederMessage, Nack, Node, Ping};
+
+/// Wait before the second attempt to open a stream; it doubles with each further one.
+const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
+/// Ping intervals without a word, after an unanswered ping, before a stream is given up. The lease lasts three.
+const SILENT_INTERVALS: u32 = 2;
+
+/// The time between two moments, on the clock that says more: one of them stands still while a machine sleeps, and the
+/// other may be set back.
+pub(crate) fn elapsed(since: Moment, now: Moment) -> Duration {
+    let monotonic = now.monotonic.saturating_sub(since.monotonic);
+    monotonic.max(now.wall.saturating_sub(since.wall))
+}
+
+/// What a tick asks for.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Step {
+    Wait,
+    /// Open a stream, then call [`Session::opened`] or [`Session::lost`].
+    Open,
+    /// Send this.
+    Ping {
+        stream: u32,
+        ping: Ping,
+    },
+    /// The feeder is silent: end this stream. Another will be asked for.
+    Cancel {
+        stream: u32,
+    },
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Session {
+    state: State,
+    back_off: Duration,
+    next_ping: u64,
+    jitter: Jitter,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Since when, and how long not to try again. None: try at once.
+    Down(Option<(Moment, Duration)>),
+    Up(Stream),
+}
+
+#[derive(Debug)]
+struct Stream {
+    id: u32,
+    /// What this stream must not fall below.
+    floor: HighWater,
+    last_ping: SentPing,
+    answered: bool,
+    heard: Moment,
+    /// The feeder's position in answer to a ping, ahead of what is held; when the ping was sent.
+    awaited: Option<(Position, Moment)>,
+    /// A snapshot was rejected: what is left of it is not worth a nack each.
+    skipping: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct SentPing {
+    id: u64,
+    at: Moment,
+    /// The share of an interval after which the next one is due.
+    wait: f64,
+}
+
+impl Session {
+    /// Not connected, and due to be at once. `seed` makes its waits differ from those of other VMs.
+    pub(crate) fn new(seed: u64) -> Session {
+        Session {
+            state: State::Down(None),
+            back_off: FIRST_BACK_OFF,
+            next_ping: 0,
+            jitter: Jitter(seed),
+        }
+    }
+
+    /// The open stream.
+    pub(crate) fn stream(&self) -> Option<u32> {
+        match &self.state {
+            State::Down(_) => None,
+            State::Up(stream) => Some(stream.id),
+        }
+    }
+
+    /// What is due now. `interval` is the longest time between two pings.
+    pub(crate) fn step(&mut self, interval: Duration, now: Moment) -> Step {
+        match &mut self.state {
+            State::Down(Some((since, wait))) if elapsed(*since, now) < *wait => Step::Wait,
+            State::Down(_) => Step::Open,
+            State::Up(stream) => {
+                let silent = elapsed(stream.last_ping.at, now).min(elapsed(stream.heard, now));
+                let due = interval.mul_f64(stream.last_ping.wait);
+                if !stream.answered && silent >= interval * SILENT_INTERVALS {
+                    let stream = stream.id;
+                    self.lost(now);
+                    Step::Cancel { stream }
+                } else if stream.answered && elapsed(stream.last_ping.at, now) >= due {
+                    let (sent, ping) = next_ping(&mut self.next_ping, &mut self.jitter, now);
+                    stream.last_ping = sent;
+                    stream.answered = false;
+                    Step::Ping {
+                        stream: stream.id,
+                        ping,
+                    }
+                } else {
+                    Step::Wait
+                }
+            }
+        }
+    }
+
+    /// A stream was opened. Returns what to send on it first: the hello, and a ping with it, so that the lease starts as
+    /// soon as there is content.
+    pub(crate) fn opened(
+        &mut self,
+        id: u32,
+        replica: &Replica,
+        node: Node,
+        highest: &HighWater,
+        now: Moment,
+    ) -> [Outgoing; 2] {
+        let (last_ping, ping) = next_ping(&mut self.next_ping, &mut self.jitter, now);
+        self.state = State::Up(Stream {
+            id,
+            floor: highest.clone(),
+            last_ping,
+            answered: false,
+            heard: now,
+            awaited: None,
+            skipping: false,
+        });
+        [Outgoing::Hello(replica.hello(node)), Outgoing::Ping(ping)]
+    }
+
+    /// The stream goes with the root context that had opened it; another one is to open its own.
+    pub(crate) fn hand_over(&mut self) {
+        self.state = State::Down(None);
+    }
+
+    /// The stream has ended, or none could be opened.
+    pub(crate) fn lost(&mut self, now: Moment) {
+        self.state = State::Down(Some((now, self.jitter.shorten(self.back_off))));
+        self.back_off = (self.back_off * 2).min(LONGEST_BACK_OFF);
+    }
+
+    /// Takes one message of the open stream: `None` is one that could not be read. Returns the answer to it.
+    pub(crate) fn receive(
+        &mut self,
+        message: Option<FeederMessage>,
+        replica: &mut Replica,
+        highest: &mut HighWater,
+        lease: &mut Lease,
+        now: Moment,
+    ) -> Option<Outgoing> {
+        let State::Up(stream) = &mut self.state else {
+            return None;
+        };
+        stream.heard = now;
+        let message = message.unwrap_or_default();
+        let kind = Kind::of(&message);
+        if stream.skipping && kind == Kind::Continues {
+            return None;
+        }
+        let mut floor = highest.floor(&stream.floor);
+        match replica.receive(message, &mut floor) {
+            Ok(Received::Part) => {
+                stream.skipping = false;
+                None
+            }
+            Ok(Received::Applied(position)) => {
+                stream.skipping = false;
+                stream.floor.raise(position);
+                highest.raise(position);
+                self.back_off = FIRST_BACK_OFF;
+                if let Some((awaited, sent)) = stream.awaited
+                    && awaited.history == position.history
+                    && awaited.revision <= position.revision
+                {
+                    lease.renew(sent);
+                    stream.awaited = None;
+                }
+                Some(Outgoing::Ack(Ack {
+                    position: Some((&position).into()),
+                }))
+            }
+            Ok(Received::Pong { ping_id, position }) => {
+                if ping_id == stream.last_ping.id {
+                    stream.answered = true;
+                    let sent = stream.last_ping.at;
+                    let held = replica.snapshot().map(|snapshot| *snapshot.position());
+                    match held {
+                        Some(held) if held == position => lease.renew(sent),
+                        _ => stream.awaited = Some((position, sent)),
+                    }
+                }
+                None
+            }
+            Err(rejection) => {
+                match kind {
+                    Kind::Pong => stream.answered = true,
+                    Kind::Starts | Kind::Continues => stream.skipping = true,
+                    Kind::Other => {}
+                }
+                Some(Outgoing::Nack(Nack::from(&rejection)))
+            }
+        }
+    }
+}
+
+fn next_ping(next: &mut u64, jitter: &mut Jitter, now: Moment) -> (SentPing, Ping) {
+    let id = *next;
+    *next += 1;
+    let sent = SentPing {
+        id,
+        at: now,
+        wait: jitter.share(),
+    };
+    (sent, Ping { id })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Starts,
+    Continues,
+    Pong,
+    Other,
+}
+
+impl Kind {
+    fn of(message: &FeederMessage) -> Kind {
+        match &message.message {
+            Some(Incoming::SnapshotStart(_)) => Kind::Starts,
+            Some(Incoming::SnapshotChunk(_) | Incoming::SnapshotEnd(_)) => Kind::Continues,
+            Some(Incoming::Pong(_)) => Kind::Pong,
+            Some(Incoming::Delta(_)) | None => Kind::Other,
+        }
+    }
+}
+
+/// Random enough to keep the VMs of a mesh from doing the same at the same time (splitmix64).
+#[derive(Debug)]
+struct Jitter(u64);
+
+impl Jitter {
+    /// Between 3/4 and 1.
+    fn share(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut x = self.0;
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^= x >> 31;
+        1.0 - 0.25 * (x as f64 / u64::MAX as f64)
+    }
+
+    fn shorten(&mut self, wait: Duration) -> Duration {
+        wait.mul_f64(self.share())
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
