@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::directory::{Change, Directory, Draft, Made, Row};
+use crate::metrics::CommitMetrics;
 use crate::store::{CommitError, Store};
 
 /// Commands that wait at most; more make their senders wait.
@@ -23,6 +25,7 @@ pub struct Ledger {
     jobs: mpsc::Sender<Box<dyn Job>>,
     directory: watch::Receiver<Arc<Directory>>,
     broken: watch::Receiver<Option<CommitError>>,
+    metrics: CommitMetrics,
 }
 
 /// What a command made, now durable.
@@ -77,16 +80,19 @@ impl Ledger {
         let (publish, published) = watch::channel(Arc::new(directory));
         let (broke, broken) = watch::channel(None);
         let (end, ended) = oneshot::channel();
+        let metrics = CommitMetrics::default();
+        let recorded = metrics.clone();
         thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
-                write(store, queue, &publish, &broke);
+                write(store, queue, &publish, &broke, &recorded);
                 let _ = end.send(());
             })?;
         let ledger = Ledger {
             jobs,
             directory: published,
             broken,
+            metrics,
         };
         Ok((ledger, Writer { ended }))
     }
@@ -104,6 +110,11 @@ impl Ledger {
     /// Why nothing can be written until a restart, if that is so.
     pub fn broken(&self) -> Option<CommitError> {
         self.broken.borrow().clone()
+    }
+
+    /// What the writer counts.
+    pub fn metrics(&self) -> &CommitMetrics {
+        &self.metrics
     }
 
     /// Runs `command` in the writer. Ok comes only after what it made is on stable storage and shown by
@@ -184,6 +195,7 @@ fn write(
     mut queue: mpsc::Receiver<Box<dyn Job>>,
     publish: &watch::Sender<Arc<Directory>>,
     broke: &watch::Sender<Option<CommitError>>,
+    metrics: &CommitMetrics,
 ) {
     let mut jobs = Vec::with_capacity(BATCH);
     while queue.blocking_recv_many(&mut jobs, BATCH) > 0 {
@@ -192,7 +204,14 @@ fn write(
         let stored = if batch.rows.is_empty() {
             Ok(())
         } else {
-            store.commit(&batch.rows, &batch.changes, &batch.directory)
+            let started = Instant::now();
+            let stored = store.commit(&batch.rows, &batch.changes, &batch.directory);
+            match &stored {
+                Ok(()) => metrics.committed(batch.replies.len(), started.elapsed()),
+                Err(CommitError::Full(_)) => metrics.failed("full"),
+                Err(CommitError::Broken(_)) => metrics.failed("broken"),
+            }
+            stored
         };
         match &stored {
             Ok(()) if batch.rows.is_empty() => {}

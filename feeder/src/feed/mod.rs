@@ -29,6 +29,7 @@ pub use peer::{Peer, PeerMode};
 use scope::Scopes;
 
 use crate::ledger::Ledger;
+use crate::metrics::FeedMetrics;
 
 /// Bytes of a filter's message at most: a hello with the longest scope.
 const MAX_INBOUND: usize = 2 << 20;
@@ -43,6 +44,7 @@ struct Feed {
     scopes: Scopes,
     peers: PeerMode,
     rolled_back: AtomicBool,
+    metrics: FeedMetrics,
 }
 
 impl Feed {
@@ -100,6 +102,7 @@ impl FeedService {
                 scopes: Scopes::default(),
                 peers,
                 rolled_back: AtomicBool::new(false),
+                metrics: FeedMetrics::default(),
             }),
             streams: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -119,6 +122,11 @@ impl FeedService {
     /// How many scopes they follow.
     pub fn scopes(&self) -> usize {
         self.feed.scopes.count()
+    }
+
+    /// What its streams count.
+    pub fn metrics(&self) -> &FeedMetrics {
+        &self.feed.metrics
     }
 
     /// Whether a filter has proved that this database is an old copy. No lease is renewed then.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
+use prost::Message as _;
 use scimesh_proto::digest::ContentDigest;
 use scimesh_proto::position::Position;
 use scimesh_proto::scope::Scope;
@@ -160,6 +161,14 @@ impl<'a> Follower<'a> {
         for message in update.iter() {
             self.send(message.clone()).await?;
         }
+        let bytes = update
+            .iter()
+            .map(|message| message.encoded_len() as u64)
+            .sum();
+        match update.first().and_then(|first| first.message.as_ref()) {
+            Some(ToFilter::Delta(_)) => self.feed.metrics.delta_sent(bytes),
+            _ => self.feed.metrics.snapshot_sent(bytes),
+        }
         self.sent = Some(revision);
         self.under_way = Some(revision);
         Ok(())
@@ -187,6 +196,7 @@ impl<'a> Follower<'a> {
                 let position = Position::try_from(position)
                     .map_err(|e| Status::invalid_argument(format!("ack: {e}")))?;
                 self.feed.place(&position)?;
+                self.feed.metrics.acked();
                 if self.under_way == Some(position.revision) {
                     self.under_way = None;
                     self.mended = None;
@@ -202,6 +212,7 @@ impl<'a> Follower<'a> {
     /// An update did not verify: once, a snapshot mends that. Twice, the filter must come again later.
     fn nacked(&mut self, nack: &v1::Nack) -> Result<(), Status> {
         let reason = nack.reason();
+        self.feed.metrics.nacked(reason.as_str_name());
         tracing::error!(
             reason = reason.as_str_name(),
             detail = nack.detail,

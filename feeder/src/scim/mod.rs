@@ -32,6 +32,7 @@ mod settings;
 mod user;
 mod version;
 
+pub(crate) use auth::Caller;
 pub use context::BASE_PATH;
 pub use router::router;
 pub use settings::Settings;

@@ -11,6 +11,7 @@
 mod exposure;
 mod http;
 mod probes;
+mod scim;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -18,7 +19,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use axum::Router;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -37,7 +37,7 @@ use crate::config::Desired;
 use crate::data_dir::DataDir;
 use crate::feed::{FeedService, PeerMode};
 use crate::ledger::{Ledger, Writer};
-use crate::metrics::Metrics;
+use crate::metrics::{self, ScimMetrics};
 use crate::store::Store;
 use crate::tls;
 
@@ -133,7 +133,7 @@ pub async fn run(
     let socket = data_dir.listen()?;
 
     let feed = FeedService::new(ledger.clone(), peers(&settings.feed));
-    let metrics = Metrics::default();
+    let metrics = ScimMetrics::default();
     let stop = CancellationToken::new();
     let stop_probes = CancellationToken::new();
 
@@ -142,7 +142,7 @@ pub async fn run(
         name: "scim",
         listener: scim_listener,
         tls: scim_tls.map(TlsAcceptor::from),
-        router: Router::new(),
+        router: scim::router(&settings.scim, ledger.clone(), metrics.clone()),
         limits: SCIM,
     };
     parts.spawn(part("the SCIM server", scim.run(stop.clone())));
@@ -163,7 +163,7 @@ pub async fn run(
         tls: None,
         router: probes::router(Probes {
             unready: unready(ledger.clone(), feed.clone(), stop.clone()),
-            metrics: Arc::new(metrics.registry(ledger.clone(), feed.clone())),
+            metrics: Arc::new(metrics::registry(metrics, ledger.clone(), feed.clone())),
         }),
         limits: PROBES,
     };

@@ -123,3 +123,24 @@ fn the_admin_address_has_probes_and_metrics_and_nothing_else() {
     let post = "POST /tenant/list HTTP/1.1\r\ncontent-type: application/json";
     assert_eq!(feeder.http("scim", post, "{}").status, 404);
 }
+
+#[test]
+fn requests_and_commits_are_counted() {
+    let place = Place::new();
+    let feeder = place.start();
+    place.done(&["tenant", "create", "corp"]);
+    let token = place.done(&["token", "create", "--tenant", "corp"]);
+    feeder.scim(token.trim_end(), "GET /scim/v2/Users", "");
+    feeder.scim("wrong", "BREW /scim/v2/Users", "");
+    let metrics = feeder.get("admin", "/metrics").body;
+    for line in [
+        "scimesh_feeder_scim_requests_total{tenant=\"corp\",method=\"GET\",status=\"2xx\"} 1",
+        "scimesh_feeder_scim_requests_total{tenant=\"\",method=\"other\",status=\"4xx\"} 1",
+        "scimesh_feeder_commit_duration_seconds_count 2",
+    ] {
+        assert!(
+            metrics.lines().any(|held| held == line),
+            "{line}\n{metrics}"
+        );
+    }
+}

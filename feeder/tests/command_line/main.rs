@@ -3,6 +3,8 @@
 mod administration;
 mod apply;
 mod exposure;
+mod feed;
 mod feeder;
 mod lifecycle;
+mod manifests;
 mod tls;
