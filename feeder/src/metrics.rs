@@ -1,5 +1,6 @@
-//! What the feeder counts. Each part owns its counters; [`registry`] says under which names all of them are exported.
-//! Units are in the names, and every label is bounded: by the operator (tenants) or by an enum.
+//! What the feeder counts. One [`Metrics`], made at the start; the parts hold clones of their handles and record into
+//! them; [`Metrics::registry`] says under which names they are exported. Units are in the names, and every label is
+//! bounded: by the operator (tenants) or by an enum.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,6 +17,17 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::feed::FeedService;
 use crate::ledger::Ledger;
+
+/// Every handle.
+#[derive(Debug, Clone, Default)]
+pub struct Metrics {
+    /// Of the SCIM server.
+    pub scim: ScimMetrics,
+    /// Of the writer.
+    pub commits: CommitMetrics,
+    /// Of the feed.
+    pub feed: FeedMetrics,
+}
 
 /// What the SCIM server counts.
 #[derive(Debug, Clone)]
@@ -86,8 +98,10 @@ fn status_label(status: http::StatusCode) -> &'static str {
 /// What the writer counts.
 #[derive(Debug, Clone)]
 pub struct CommitMetrics {
-    duration: Histogram,
-    batch: Histogram,
+    /// Seconds from a command's arrival to its being durable, of commands that changed something.
+    pub duration: Histogram,
+    /// Commands that one sync made durable.
+    pub batch: Histogram,
     failures: Family<Reason, Counter>,
 }
 
@@ -107,12 +121,6 @@ impl Default for CommitMetrics {
 }
 
 impl CommitMetrics {
-    /// One sync made this many commands durable.
-    pub fn committed(&self, commands: usize, took: Duration) {
-        self.duration.observe(took.as_secs_f64());
-        self.batch.observe(commands as f64);
-    }
-
     /// The store could not make a batch durable; `reason` is the word of an enum.
     pub fn failed(&self, reason: &'static str) {
         self.failures.get_or_create(&Reason { reason }).inc();
@@ -122,35 +130,29 @@ impl CommitMetrics {
 /// What the feed counts.
 #[derive(Debug, Clone, Default)]
 pub struct FeedMetrics {
-    snapshots: Counter,
-    snapshot_bytes: Counter,
-    deltas: Counter,
-    delta_bytes: Counter,
-    acks: Counter,
+    /// Snapshots sent.
+    pub snapshots: Counter,
+    /// Their bytes.
+    pub snapshot_bytes: Counter,
+    /// Deltas sent.
+    pub deltas: Counter,
+    /// Their bytes.
+    pub delta_bytes: Counter,
+    /// Acks received.
+    pub acks: Counter,
     nacks: Family<Reason, Counter>,
+    closed: Family<Reason, Counter>,
 }
 
 impl FeedMetrics {
-    /// A whole snapshot was handed to a stream.
-    pub fn snapshot_sent(&self, bytes: u64) {
-        self.snapshots.inc();
-        self.snapshot_bytes.inc_by(bytes);
-    }
-
-    /// A delta was handed to a stream.
-    pub fn delta_sent(&self, bytes: u64) {
-        self.deltas.inc();
-        self.delta_bytes.inc_by(bytes);
-    }
-
-    /// A filter applied an update.
-    pub fn acked(&self) {
-        self.acks.inc();
-    }
-
     /// A filter rejected an update; `reason` is the word of an enum, never the filter's own.
     pub fn nacked(&self, reason: &'static str) {
         self.nacks.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// The feeder refused or ended a stream; `reason` is the word of an enum.
+    pub fn closed(&self, reason: &'static str) {
+        self.closed.get_or_create(&Reason { reason }).inc();
     }
 }
 
@@ -159,62 +161,72 @@ fn latency_buckets() -> impl Iterator<Item = f64> {
     exponential_buckets(0.0001, 2.0, 16)
 }
 
-/// Everything, under the names that it is exported by.
-pub fn registry(scim: ScimMetrics, ledger: Ledger, feed: FeedService) -> Registry {
-    let mut all = Registry::with_prefix("scimesh_feeder");
-    let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-    all.register("build", "The program that runs", build);
+impl Metrics {
+    /// Everything, under the names that it is exported by.
+    pub fn registry(&self, ledger: Ledger, streams: FeedService) -> Registry {
+        let mut all = Registry::with_prefix("scimesh_feeder");
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        all.register("build", "The program that runs", build);
 
-    let commits = ledger.metrics().clone();
-    let sent = feed.metrics().clone();
-    all.register("scim_requests", "SCIM requests answered", scim.requests);
-    all.register_with_unit(
-        "scim_request_duration",
-        "From the head of a SCIM request to that of its response",
-        Unit::Seconds,
-        scim.duration,
-    );
-    all.register_with_unit(
-        "commit_duration",
-        "How long a batch of commands took to become durable",
-        Unit::Seconds,
-        commits.duration,
-    );
-    all.register(
-        "commit_batch_commands",
-        "Commands in a batch, that is, under one sync",
-        commits.batch,
-    );
-    all.register(
-        "commit_failures",
-        "Batches that the store could not make durable",
-        commits.failures,
-    );
-    all.register("feed_snapshots_sent", "Snapshots sent", sent.snapshots);
-    all.register_with_unit(
-        "feed_snapshots_sent",
-        "Their bytes",
-        Unit::Bytes,
-        sent.snapshot_bytes,
-    );
-    all.register("feed_deltas_sent", "Deltas sent", sent.deltas);
-    all.register_with_unit(
-        "feed_deltas_sent",
-        "Their bytes",
-        Unit::Bytes,
-        sent.delta_bytes,
-    );
-    all.register("feed_acks", "Updates that a filter applied", sent.acks);
-    all.register("feed_nacks", "Updates that a filter rejected", sent.nacks);
-    all.register_collector(Box::new(Content { ledger, feed }));
-    all
+        let Metrics {
+            scim,
+            commits,
+            feed,
+        } = self.clone();
+        all.register("scim_requests", "SCIM requests answered", scim.requests);
+        all.register_with_unit(
+            "scim_request_duration",
+            "From the head of a SCIM request to that of its response",
+            Unit::Seconds,
+            scim.duration,
+        );
+        all.register_with_unit(
+            "commit_duration",
+            "From a command's arrival at the writer to its being durable",
+            Unit::Seconds,
+            commits.duration,
+        );
+        all.register(
+            "commit_batch_commands",
+            "Commands that one sync made durable",
+            commits.batch,
+        );
+        all.register(
+            "commit_failures",
+            "Batches that the store could not make durable",
+            commits.failures,
+        );
+        all.register("feed_snapshots_sent", "Snapshots sent", feed.snapshots);
+        all.register_with_unit(
+            "feed_snapshots_sent",
+            "Their bytes",
+            Unit::Bytes,
+            feed.snapshot_bytes,
+        );
+        all.register("feed_deltas_sent", "Deltas sent", feed.deltas);
+        all.register_with_unit(
+            "feed_deltas_sent",
+            "Their bytes",
+            Unit::Bytes,
+            feed.delta_bytes,
+        );
+        all.register("feed_acks", "Updates that a filter applied", feed.acks);
+        all.register("feed_nacks", "Updates that a filter rejected", feed.nacks);
+        all.register(
+            "feed_streams_closed",
+            "Streams that the feeder refused or ended",
+            feed.closed,
+        );
+        all.register_collector(Box::new(Content { ledger, streams }));
+        all
+    }
 }
 
 /// What there is, read when it is asked for: nobody has to keep gauges in step with it.
 #[derive(Debug)]
 struct Content {
     ledger: Ledger,
-    feed: FeedService,
+    streams: FeedService,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -244,14 +256,14 @@ impl Collector for Content {
         gauge(
             "feed_streams",
             "Streams open now",
-            number(self.feed.streams()),
+            number(self.streams.streams()),
         )?;
         gauge(
             "feed_scopes",
             "Scopes that they follow",
-            number(self.feed.scopes()),
+            number(self.streams.scopes()),
         )?;
-        let rolled_back = self.feed.rolled_back();
+        let rolled_back = self.streams.rolled_back();
         gauge(
             "database_is_old_copy",
             "1 if a filter has proved it",

@@ -158,20 +158,29 @@ impl<'a> Follower<'a> {
         }
         let revision = now.revision();
         let update = now.update(self.sent).await;
+        self.count(&update);
         for message in update.iter() {
             self.send(message.clone()).await?;
-        }
-        let bytes = update
-            .iter()
-            .map(|message| message.encoded_len() as u64)
-            .sum();
-        match update.first().and_then(|first| first.message.as_ref()) {
-            Some(ToFilter::Delta(_)) => self.feed.metrics.delta_sent(bytes),
-            _ => self.feed.metrics.snapshot_sent(bytes),
         }
         self.sent = Some(revision);
         self.under_way = Some(revision);
         Ok(())
+    }
+
+    fn count(&self, update: &[v1::FeederMessage]) {
+        let bytes = update
+            .iter()
+            .map(|message| message.encoded_len() as u64)
+            .sum();
+        let metrics = &self.feed.metrics;
+        let (sent, sent_bytes) = match update {
+            [delta] if matches!(delta.message, Some(ToFilter::Delta(_))) => {
+                (&metrics.deltas, &metrics.delta_bytes)
+            }
+            _ => (&metrics.snapshots, &metrics.snapshot_bytes),
+        };
+        sent.inc();
+        sent_bytes.inc_by(bytes);
     }
 
     async fn receive(&mut self, received: v1::FilterMessage) -> Result<(), Status> {
@@ -196,7 +205,7 @@ impl<'a> Follower<'a> {
                 let position = Position::try_from(position)
                     .map_err(|e| Status::invalid_argument(format!("ack: {e}")))?;
                 self.feed.place(&position)?;
-                self.feed.metrics.acked();
+                self.feed.metrics.acks.inc();
                 if self.under_way == Some(position.revision) {
                     self.under_way = None;
                     self.mended = None;
@@ -212,12 +221,12 @@ impl<'a> Follower<'a> {
     /// An update did not verify: once, a snapshot mends that. Twice, the filter must come again later.
     fn nacked(&mut self, nack: &v1::Nack) -> Result<(), Status> {
         let reason = nack.reason();
-        self.feed.metrics.nacked(reason.as_str_name());
         tracing::error!(
             reason = reason.as_str_name(),
             detail = nack.detail,
             "a filter rejected an update"
         );
+        self.feed.metrics.nacked(reason.as_str_name());
         let under_way = self.under_way.take();
         match reason {
             Reason::DigestMismatch | Reason::OutOfOrder | Reason::Malformed

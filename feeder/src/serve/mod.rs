@@ -37,7 +37,7 @@ use crate::config::Desired;
 use crate::data_dir::DataDir;
 use crate::feed::{FeedService, PeerMode};
 use crate::ledger::{Ledger, Writer};
-use crate::metrics::{self, ScimMetrics};
+use crate::metrics::{CommitMetrics, Metrics};
 use crate::store::Store;
 use crate::tls;
 
@@ -119,7 +119,8 @@ pub async fn run(
         admin: admin_listener.local_addr()?,
     };
 
-    let (ledger, writer) = open(&data_dir)?;
+    let metrics = Metrics::default();
+    let (ledger, writer) = open(&data_dir, metrics.commits.clone())?;
     if let Some(desired) = settings.desired {
         let applied = ledger.commit(move |draft| admin::reconcile(draft, &desired, false));
         let applied = applied
@@ -132,8 +133,7 @@ pub async fn run(
     }
     let socket = data_dir.listen()?;
 
-    let feed = FeedService::new(ledger.clone(), peers(&settings.feed));
-    let metrics = ScimMetrics::default();
+    let feed = FeedService::new(ledger.clone(), peers(&settings.feed), metrics.feed.clone());
     let stop = CancellationToken::new();
     let stop_probes = CancellationToken::new();
 
@@ -142,7 +142,7 @@ pub async fn run(
         name: "scim",
         listener: scim_listener,
         tls: scim_tls.map(TlsAcceptor::from),
-        router: scim::router(&settings.scim, ledger.clone(), metrics.clone()),
+        router: scim::router(&settings.scim, ledger.clone(), metrics.scim.clone()),
         limits: SCIM,
     };
     parts.spawn(part("the SCIM server", scim.run(stop.clone())));
@@ -163,7 +163,7 @@ pub async fn run(
         tls: None,
         router: probes::router(Probes {
             unready: unready(ledger.clone(), feed.clone(), stop.clone()),
-            metrics: Arc::new(metrics::registry(metrics, ledger.clone(), feed.clone())),
+            metrics: Arc::new(metrics.registry(ledger.clone(), feed.clone())),
         }),
         limits: PROBES,
     };
@@ -229,7 +229,7 @@ async fn listen(what: &str, address: SocketAddr) -> anyhow::Result<TcpListener> 
     listener.with_context(|| format!("cannot listen on {address} for {what}"))
 }
 
-fn open(data_dir: &DataDir) -> anyhow::Result<(Ledger, Writer)> {
+fn open(data_dir: &DataDir, metrics: CommitMetrics) -> anyhow::Result<(Ledger, Writer)> {
     let (store, directory) = Store::open(data_dir.path()).context("cannot open the store")?;
     tracing::info!(
         generation = directory.history().generation,
@@ -237,7 +237,7 @@ fn open(data_dir: &DataDir) -> anyhow::Result<(Ledger, Writer)> {
         tenants = directory.tenants().count(),
         "opened the store"
     );
-    Ledger::start(store, directory).context("cannot start the writer")
+    Ledger::start(store, directory, metrics).context("cannot start the writer")
 }
 
 fn peers(feed: &FeedEndpoint) -> PeerMode {

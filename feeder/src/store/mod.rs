@@ -73,6 +73,16 @@ pub enum CommitError {
     Broken(String),
 }
 
+impl CommitError {
+    /// The word for it in metrics.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            CommitError::Full(_) => "full",
+            CommitError::Broken(_) => "broken",
+        }
+    }
+}
+
 /// The open database.
 #[derive(Debug)]
 pub struct Store {

@@ -7,6 +7,7 @@ use http_body_util::BodyExt;
 use jiff::{Timestamp, ToSpan};
 use scimesh_feeder::directory::{Refused, Token, TokenHash};
 use scimesh_feeder::ledger::{Ledger, Writer};
+use scimesh_feeder::metrics::CommitMetrics;
 use scimesh_feeder::scim::{self, Settings};
 use scimesh_feeder::store::Store;
 use serde_json::{Value, json};
@@ -42,7 +43,7 @@ impl Api {
     pub(crate) async fn with(settings: Settings) -> Api {
         let dir = tempfile::tempdir().unwrap();
         let (store, directory) = Store::open(dir.path()).unwrap();
-        let (ledger, writer) = Ledger::start(store, directory).unwrap();
+        let (ledger, writer) = Ledger::start(store, directory, CommitMetrics::default()).unwrap();
         ledger
             .commit(|draft| {
                 let now = draft.now();
