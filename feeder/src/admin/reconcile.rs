@@ -147,11 +147,11 @@ mod tests {
         assert_eq!(described(&moved), "a[i/sub/] b[] c[]");
         let shared = "tenants: {a: {bindings: [{issuer: i, pin: {claim: t, value: '1'}}]},
                                 b: {bindings: [{issuer: i, pin: {claim: t, value: '2'}}]}}";
-        let (shared, changes) = apply(&moved, shared, false);
+        let (shared, changes) = apply(&alone, shared, false);
         assert_eq!(described(&shared), "a[i/sub/1] b[i/sub/2] c[]");
         assert_eq!(
             changes.len(),
-            2,
+            3,
             "a changed binding is one change: {changes:?}"
         );
     }
