@@ -170,3 +170,22 @@ impl IntoResponse for Error {
         response
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_can_not_write_is_503_and_says_when_to_come_back() {
+        let response = Error::from(Unavailable::Closed).into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "5");
+    }
+
+    #[test]
+    fn a_tenant_that_went_meanwhile_looks_like_a_bad_token() {
+        let gone = Error::from(Refused::NoSuchTenant("corp".to_owned()));
+        assert_eq!(gone.kind(), Error::Unauthorized.kind());
+        assert_eq!(gone.detail(), Error::Unauthorized.detail());
+    }
+}

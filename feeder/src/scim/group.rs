@@ -30,13 +30,16 @@ pub(crate) async fn list(
         let mut seen = Seen::default();
         let projection = query.projection(resources, &mut seen);
         let filter = query.filter(resources, &mut seen)?;
-        let with_members = filter.as_ref().is_some_and(|f| f.mentions("members"));
-        let matches = |group: &&Arc<Group>| match &filter {
-            Some(filter) => filter.matches(&view.group(group, with_members)),
-            None => true,
+        let page = match &filter {
+            None => Page::of_all(&query, tenant.groups(), tenant.group_count()),
+            Some(filter) => {
+                let with_members = filter.mentions("members");
+                let candidates = list::groups(&tenant, filter).into_iter();
+                Page::of_matching(&query, candidates, |group| {
+                    filter.matches(&view.group(group, with_members))
+                })
+            }
         };
-        let candidates = list::groups(&tenant, filter.as_ref());
-        let page = Page::of(&query, candidates.into_iter(), matches);
         let response = page.response(&query, |group| {
             projection.apply(resources, view.group(group, projection.shows("members")))
         });

@@ -19,8 +19,17 @@ pub(crate) struct Page<T> {
 }
 
 impl<T> Page<T> {
+    /// The page that the query asks for, of all resources.
+    pub(crate) fn of_all(query: &Query, all: impl Iterator<Item = T>, total: usize) -> Page<T> {
+        let skip = query.start_index.saturating_sub(1);
+        Page {
+            total,
+            items: all.skip(skip).take(query.count).collect(),
+        }
+    }
+
     /// The page that the query asks for, of those candidates that match.
-    pub(crate) fn of(
+    pub(crate) fn of_matching(
         query: &Query,
         candidates: impl Iterator<Item = T>,
         matches: impl Fn(&T) -> bool,
@@ -53,8 +62,8 @@ impl<T> Page<T> {
 }
 
 /// The users among which are all that match: found by an index where the filter demands an indexed value.
-pub(crate) fn users<'t>(tenant: &'t Tenant, filter: Option<&Filter<'_>>) -> Vec<&'t Arc<User>> {
-    let demands = filter.map(Filter::conjuncts).unwrap_or_default();
+pub(crate) fn users<'t>(tenant: &'t Tenant, filter: &Filter<'_>) -> Vec<&'t Arc<User>> {
+    let demands = filter.conjuncts();
     if let Some(id) = demands.iter().find_map(|f| equal(f, "id")) {
         return user(tenant, id).into_iter().collect();
     }
@@ -76,8 +85,8 @@ pub(crate) fn users<'t>(tenant: &'t Tenant, filter: Option<&Filter<'_>>) -> Vec<
 }
 
 /// The groups among which are all that match.
-pub(crate) fn groups<'t>(tenant: &'t Tenant, filter: Option<&Filter<'_>>) -> Vec<&'t Arc<Group>> {
-    let demands = filter.map(Filter::conjuncts).unwrap_or_default();
+pub(crate) fn groups<'t>(tenant: &'t Tenant, filter: &Filter<'_>) -> Vec<&'t Arc<Group>> {
+    let demands = filter.conjuncts();
     if let Some(id) = demands.iter().find_map(|f| equal(f, "id")) {
         let group = id::parse(id).and_then(|id| tenant.group(id));
         return group.into_iter().collect();

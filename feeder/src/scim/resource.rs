@@ -93,15 +93,14 @@ impl View<'_> {
         members
             .filter_map(|slot| self.tenant.member(*slot))
             .map(|member| {
-                let (resources, id, display) = match member {
-                    Member::User(user) => (schema::user(), user.id, &user.identity.user_name),
-                    Member::Group(group) => (schema::group(), group.id, &group.display_name),
+                let (resources, id) = match member {
+                    Member::User(user) => (schema::user(), user.id),
+                    Member::Group(group) => (schema::group(), group.id),
                 };
                 json!({
                     "value": id,
                     "$ref": self.location(&resources.endpoint, id),
                     "type": resources.name,
-                    "display": &**display,
                 })
             })
             .collect()

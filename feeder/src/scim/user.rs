@@ -1,7 +1,5 @@
 //! `/Users`.
 
-use std::sync::Arc;
-
 use axum::Extension;
 use http::{HeaderMap, StatusCode};
 use uuid::Uuid;
@@ -30,13 +28,16 @@ pub(crate) async fn list(
         let mut seen = Seen::default();
         let projection = query.projection(resources, &mut seen);
         let filter = query.filter(resources, &mut seen)?;
-        let with_groups = filter.as_ref().is_some_and(|f| f.mentions("groups"));
-        let matches = |user: &&Arc<User>| match &filter {
-            Some(filter) => filter.matches(&view.user(user, with_groups)),
-            None => true,
+        let page = match &filter {
+            None => Page::of_all(&query, tenant.users(), tenant.user_count()),
+            Some(filter) => {
+                let with_groups = filter.mentions("groups");
+                let candidates = list::users(&tenant, filter).into_iter();
+                Page::of_matching(&query, candidates, |user| {
+                    filter.matches(&view.user(user, with_groups))
+                })
+            }
         };
-        let candidates = list::users(&tenant, filter.as_ref());
-        let page = Page::of(&query, candidates.into_iter(), matches);
         let response = page.response(&query, |user| {
             projection.apply(resources, view.user(user, projection.shows("groups")))
         });

@@ -41,6 +41,7 @@ impl Api {
     }
 
     pub(crate) async fn with(settings: Settings) -> Api {
+        crate::log::keep();
         let dir = tempfile::tempdir().unwrap();
         let (store, directory) = Store::open(dir.path()).unwrap();
         let (ledger, writer) = Ledger::start(store, directory, CommitMetrics::default()).unwrap();

@@ -84,7 +84,7 @@ async fn entra_keeps_a_group() {
         api.patch(&path, remove).await.status,
         StatusCode::NO_CONTENT
     );
-    assert_eq!(api.members(&group).await, [ben.clone()]);
+    assert_eq!(api.members(&group).await, [ben.as_str()]);
     let found = api
         .get("/Groups?excludedAttributes=members&filter=displayName%20eq%20%22Team%22")
         .await;
@@ -109,7 +109,7 @@ async fn okta_imports_pages_and_pushes_groups() {
     let rename = json!([{"op": "replace", "value": {"id": group, "displayName": "Crew"}}]);
     api.patch(&path, rename).await;
     assert_eq!(api.get(&path).await.body["displayName"], "Crew");
-    assert_eq!(api.members(&group).await, [anne.clone()]);
+    assert_eq!(api.members(&group).await, [anne.as_str()]);
     let swap = json!([
         {"op": "remove", "path": format!("members[value eq \"{anne}\"]")},
         {"op": "add", "path": "members", "value": [{"value": ben, "display": "ben"}]},

@@ -15,4 +15,5 @@ mod errors;
 mod groups;
 mod idps;
 mod listing;
+mod log;
 mod users;

@@ -244,3 +244,24 @@ async fn rfc7644_3_9_a_client_chooses_the_attributes_it_sees() {
         assert_eq!(seen, expected, "{query}");
     }
 }
+
+#[tokio::test]
+async fn rfc7643_2_5_a_user_whose_active_was_removed_is_not_active() {
+    let api = Api::start().await;
+    let id = api.user("anne").await;
+    let path = format!("/Users/{id}");
+    let active = || {
+        let directory = api.ledger.directory();
+        let user = directory.tenant("corp").unwrap().user_by_name("anne");
+        user.unwrap().identity.active
+    };
+    assert!(active());
+    let removed = api
+        .patch(&path, json!([{"op": "remove", "path": "active"}]))
+        .await;
+    assert_eq!(removed.body.get("active"), None);
+    assert!(!active());
+    let put = api.put(&path, json!({"userName": "anne"})).await;
+    assert_eq!(put.body["active"], false);
+    assert!(!active());
+}

@@ -123,7 +123,8 @@ impl<'s> Edit<'s> {
                     if selection.filter.is_some() || selection.place.sub.is_some() {
                         self.seen.note(Dialect::PathKey);
                     }
-                    if within.is_none() && selection.place.extension.is_some() {
+                    let place = &selection.place;
+                    if within.is_none() && place.extension.is_some() && !place.bare {
                         self.seen.note(Dialect::UrnKey);
                     }
                     self.attribute(op, &selection, Some(value), Named::ByKey)?;
@@ -197,7 +198,10 @@ impl<'s> Edit<'s> {
                 return Err(PatchError::ReadOnly(place.leaf().name.clone()));
             }
             (Mutability::ReadOnly, Named::ByKey) => {
-                self.seen.note(Dialect::ReadOnlyIgnored);
+                // `schemas` is in every body and says nothing that the other keys don't.
+                if !place.is("schemas") {
+                    self.seen.note(Dialect::ReadOnlyIgnored);
+                }
                 return Ok(());
             }
             (Mutability::WriteOnly, _) => {
@@ -209,8 +213,8 @@ impl<'s> Edit<'s> {
         if op == Op::Remove && place.sub.is_none() && place.attribute.required {
             return Err(PatchError::Required(place.attribute.name.clone()));
         }
-        // RFC 7643 section 2.5 makes null the same as absent; an `active` that is taken away must not read as true anywhere.
-        if place.is("active") && (op == Op::Remove || value == Some(Value::Null)) {
+        // Null is false, and says so. Removed, it is unassigned (RFC 7643 section 2.5), which the directory reads as false.
+        if place.is("active") && op != Op::Remove && value == Some(Value::Null) {
             self.attributes
                 .insert(place.attribute.name.clone(), Value::Bool(false));
             return Ok(());

@@ -16,7 +16,6 @@ pub(super) fn schema() -> Schema {
             text("type", "What the member is")
                 .canonical(&["User", "Group"])
                 .immutable(),
-            text("display", "The member's name for people").read_only(),
         ],
     )
     .many();

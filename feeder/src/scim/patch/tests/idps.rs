@@ -1,0 +1,263 @@
+//! What IdPs send, and what is refused because it might mean anything.
+
+use serde_json::{Value, json};
+
+use super::{ANNE, BOB, members_after, object, patched, user_after, user_refused, user_with};
+use crate::scim::dialect::Dialect;
+use crate::scim::patch::{MemberChange, PatchError, create, replace};
+use crate::scim::schema::{ENTERPRISE_USER, group, user};
+
+#[test]
+fn a_shape_that_touches_active_and_is_not_understood_is_refused() {
+    for operation in [
+        json!({"op": "replace", "path": "active", "value": "no"}),
+        json!({"op": "replace", "path": "active", "value": 0}),
+        json!({"op": "replace", "path": "active", "value": [false]}),
+        json!({"op": "replace", "path": "active", "value": {"value": false}}),
+        json!({"op": "replace", "path": "active"}),
+        json!({"op": "replace", "path": "active.value", "value": false}),
+        json!({"op": "replace", "path": "active[value eq \"true\"]", "value": false}),
+        json!({"op": "replace", "value": {"active.value": false}}),
+        json!({"op": "replace", "value": {"active[x]": false}}),
+        json!({"op": "replace", "value": {"active": false, "Active": true}}),
+        json!({"op": "replace", "value": {"urn:ietf:params:scim:schemas:core:2.0:User:active": false, "active": true}}),
+        json!({"op": "replace", "value": {"urn:ietf:params:scim:schemas:core:2.0:User:active.x": false}}),
+        json!({"op": "replace", "value": "active"}),
+        json!({"op": "disable", "path": "active", "value": false}),
+        json!({"path": "active", "value": false}),
+        json!("x"),
+    ] {
+        user_refused(json!({}), json!([operation]));
+    }
+}
+
+#[test]
+fn entra_disables_with_capitals_and_a_string() {
+    let edited = patched(
+        user(),
+        user_with(json!({})),
+        json!([{"op": "Replace", "path": "active", "value": "False"}]),
+    )
+    .unwrap();
+    assert_eq!(edited.attributes["active"], json!(false));
+    assert!(edited.seen.has(Dialect::CapitalOp) && edited.seen.has(Dialect::StringBoolean));
+}
+
+#[test]
+fn entra_replaces_without_a_path_by_dotted_and_urn_keys() {
+    let after = user_after(
+        json!({"name": {"familyName": "F"}}),
+        json!([{"op": "Replace", "value": {
+            "displayName": "B",
+            "name.givenName": "K",
+            "emails[type eq \"work\"].value": "k@x",
+            (format!("{ENTERPRISE_USER}:employeeNumber")): "A",
+            "active": "True",
+        }}]),
+    );
+    let expected = json!({
+        "displayName": "B",
+        "name": {"familyName": "F", "givenName": "K"},
+        "emails": [{"type": "work", "value": "k@x"}],
+        (ENTERPRISE_USER): {"employeeNumber": "A"},
+    });
+    assert_eq!(after, user_with(expected));
+}
+
+#[test]
+fn entra_creates_the_element_that_a_value_path_names() {
+    for op in ["Add", "Replace"] {
+        let edited = patched(
+            user(),
+            user_with(json!({"phoneNumbers": [{"type": "mobile", "value": "1"}]})),
+            json!([
+                {"op": op, "path": "phoneNumbers[type eq \"work\"].value", "value": "2"},
+                {"op": op, "path": "roles[primary eq \"True\"].value", "value": "Admin"},
+                {"op": "Replace", "path": "active", "value": "False"},
+            ]),
+        )
+        .unwrap();
+        let expected = json!({
+            "active": false,
+            "phoneNumbers": [{"type": "mobile", "value": "1"}, {"type": "work", "value": "2"}],
+            "roles": [{"primary": true, "value": "Admin"}],
+        });
+        assert_eq!(Value::Object(edited.attributes), user_with(expected));
+        assert!(edited.seen.has(Dialect::CreatedByPath));
+    }
+    // What does not describe one element can't create it.
+    let error = user_refused(
+        json!({}),
+        json!([{"op": "replace", "path": "emails[value co \"x\"].type", "value": "work"}]),
+    );
+    assert!(matches!(error, PatchError::NoTarget(_)));
+}
+
+#[test]
+fn entra_sends_a_manager_as_a_string_an_object_or_a_list_of_one() {
+    for value in [
+        json!("26"),
+        json!({"value": "26"}),
+        json!([{"value": "26", "$ref": null}]),
+        json!(["26"]),
+    ] {
+        for path in [format!("{ENTERPRISE_USER}:manager"), "manager".to_owned()] {
+            let after = user_after(
+                json!({}),
+                json!([{"op": "Add", "path": path, "value": value}]),
+            );
+            assert_eq!(
+                after[ENTERPRISE_USER],
+                json!({"manager": {"value": "26"}}),
+                "{path} {value}"
+            );
+        }
+    }
+    let extension = json!({(ENTERPRISE_USER): {"manager": {"value": "26"}}});
+    let after = user_after(
+        extension,
+        json!([{"op": "Remove", "path": format!("{ENTERPRISE_USER}:manager")}]),
+    );
+    assert_eq!(after, user_with(json!({})));
+}
+
+#[test]
+fn entra_creates_with_nulls_and_empty_lists() {
+    let body = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User", ENTERPRISE_USER, "urn:nobody:announced"],
+        "externalId": "e", "userName": "anne", "active": "True", "title": null, "roles": [],
+        "emails": [{"primary": "True", "type": "work", "value": "a@x"}],
+        (ENTERPRISE_USER): {"department": null},
+        "urn:nobody:announced": {"x": 1},
+    });
+    let edited = create(user(), body).unwrap();
+    let expected = json!({
+        "externalId": "e", "userName": "anne", "active": true,
+        "emails": [{"primary": true, "type": "work", "value": "a@x"}],
+    });
+    assert_eq!(Value::Object(edited.attributes), expected);
+    assert!(edited.seen.has(Dialect::UnknownAttribute));
+}
+
+#[test]
+fn okta_posts_groups_and_a_password_which_are_dropped() {
+    let body = json!({"userName": "anne", "id": "mine", "meta": {"version": "x"}, "groups": [], "password": "pw"});
+    let edited = create(user(), body).unwrap();
+    assert_eq!(Value::Object(edited.attributes), user_with(json!({})));
+    assert!(edited.seen.has(Dialect::PasswordDropped) && edited.seen.has(Dialect::ReadOnlyIgnored));
+}
+
+#[test]
+fn okta_renames_a_group_without_touching_its_members() {
+    let edited = patched(
+        group(),
+        json!({"displayName": "G"}),
+        json!([{"op": "replace", "value": {"id": "G", "displayName": "N"}}]),
+    )
+    .unwrap();
+    assert_eq!(
+        Value::Object(edited.attributes),
+        json!({"displayName": "N"})
+    );
+    assert_eq!(edited.members, []);
+}
+
+#[test]
+fn okta_removes_by_filter_and_adds_in_one_request() {
+    let changes = members_after(json!([
+        {"op": "remove", "path": format!("members[value eq \"{ANNE}\"]")},
+        {"op": "add", "path": "members", "value": [{"value": BOB, "display": "bob@x"}]},
+    ]));
+    assert_eq!(
+        changes,
+        [
+            MemberChange::Remove(vec![ANNE]),
+            MemberChange::Add(vec![BOB])
+        ]
+    );
+}
+
+#[test]
+fn okta_pushes_the_whole_list_with_and_without_a_path() {
+    for (value, expected) in [(json!([{"value": ANNE}]), vec![ANNE]), (json!([]), vec![])] {
+        for operation in [
+            json!({"op": "replace", "path": "members", "value": value}),
+            json!({"op": "replace", "value": {"members": value}}),
+        ] {
+            assert_eq!(
+                members_after(json!([operation])),
+                [MemberChange::Set(expected.clone())],
+                "{operation}"
+            );
+        }
+    }
+}
+
+#[test]
+fn entra_removes_the_members_listed_and_no_others() {
+    for value in [
+        json!([{"$ref": null, "value": ANNE}]),
+        json!({"value": ANNE}),
+        json!([{"value": ANNE}, {"value": "not-an-id"}]),
+    ] {
+        let changes = members_after(json!([{"op": "Remove", "path": "members", "value": value}]));
+        assert_eq!(changes, [MemberChange::Remove(vec![ANNE])], "{value}");
+    }
+    let changes = members_after(json!([{"op": "Remove", "path": "members", "value": []}]));
+    assert_eq!(changes, [MemberChange::Remove(vec![])]);
+    let changes = members_after(json!([{"op": "remove", "path": "members"}]));
+    assert_eq!(changes, [MemberChange::Set(vec![])]);
+}
+
+#[test]
+fn authentik_sends_an_operation_a_member() {
+    let add = |id| json!({"op": "add", "path": "members", "value": [{"value": id}]});
+    assert_eq!(
+        members_after(json!([add(ANNE), add(BOB)])),
+        [MemberChange::Add(vec![ANNE, BOB])]
+    );
+}
+
+#[test]
+fn a_shape_that_touches_members_and_is_not_understood_is_refused() {
+    for operation in [
+        json!({"op": "add", "path": "members", "value": [ANNE]}),
+        json!({"op": "add", "path": "members", "value": ANNE}),
+        json!({"op": "add", "path": "members", "value": [[{"value": ANNE}]]}),
+        json!({"op": "add", "path": "members", "value": [{"value": ANNE, "operation": "delete"}]}),
+        json!({"op": "add", "path": "members", "value": [{"value": ANNE, "Value": BOB}]}),
+        json!({"op": "add", "path": "members", "value": [{"value": 5}]}),
+        json!({"op": "add", "path": "members", "value": [{"$ref": "/Users/x"}]}),
+        json!({"op": "add", "path": "members", "value": [{"value": ANNE.to_string().to_uppercase()}]}),
+        json!({"op": "add", "path": "members", "value": [{"value": "nobody"}]}),
+        json!({"op": "add", "path": "members"}),
+        json!({"op": "add", "path": "members.value", "value": ANNE}),
+        json!({"op": "remove", "path": "members", "value": "x"}),
+        json!({"op": "remove", "path": "members", "value": [null]}),
+        json!({"op": "remove", "path": "members[display eq \"x\"]"}),
+        json!({"op": "remove", "path": "members[value ne \"x\"]"}),
+        json!({"op": "remove", "path": "members[value eq \"x\"].display"}),
+        json!({"op": "remove", "path": format!("members[value eq \"{ANNE}\"]"), "value": [{"value": BOB}]}),
+        json!({"op": "replace", "path": format!("members[value eq \"{ANNE}\"]"), "value": {"value": BOB}}),
+        json!({"op": "replace", "value": {"members.x": []}}),
+        json!({"op": "replace", "value": {"members": [], "MEMBERS": []}}),
+        json!({"op": "replace", "value": {"members[value eq \"x\"]": []}}),
+    ] {
+        let result = patched(group(), json!({"displayName": "G"}), json!([operation]));
+        assert!(result.is_err(), "{operation} gave {result:?}");
+    }
+}
+
+#[test]
+fn jumpcloud_puts_null_emails_and_the_extension_first() {
+    let body = json!({(ENTERPRISE_USER): {"employeeNumber": ""}, "emails": null, "addresses": [], "userName": "anne", "active": true});
+    let edited = replace(user(), &object(user_with(json!({}))), body).unwrap();
+    assert_eq!(edited.attributes.get("emails"), None);
+}
+
+#[test]
+fn a_misnamed_attribute_is_ignored_in_a_body_and_noted_with_what_it_resembles() {
+    let edited = create(user(), json!({"userName": "anne", "actve": false})).unwrap();
+    let unknown = edited.seen.unknown();
+    assert_eq!(unknown[0].resembles.as_deref(), Some("active"));
+}

@@ -1,0 +1,68 @@
+//! Bodies onto resources, without a server.
+
+mod idps;
+mod properties;
+mod rfc;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Edited, MemberChange, Operation, PatchError, patch};
+use crate::directory::Attributes;
+use crate::scim::dialect::Seen;
+use crate::scim::schema::{ResourceType, group, user};
+
+const ANNE: Uuid = Uuid::from_u128(0xa);
+const BOB: Uuid = Uuid::from_u128(0xb);
+
+fn object(value: Value) -> Attributes {
+    match value {
+        Value::Object(object) => object,
+        other => panic!("{other}"),
+    }
+}
+
+fn patched(
+    resources: &ResourceType,
+    current: Value,
+    operations: Value,
+) -> Result<Edited, PatchError> {
+    let mut seen = Seen::default();
+    let operations = Operation::parse(json!({"Operations": operations}), &mut seen)?;
+    let mut edited = patch(resources, object(current), operations)?;
+    edited.seen.merge(seen);
+    Ok(edited)
+}
+
+fn user_with(extra: Value) -> Value {
+    let mut base = object(json!({"userName": "anne", "active": true}));
+    base.extend(object(extra));
+    Value::Object(base)
+}
+
+/// What the operations make of a user with these attributes besides `userName` and `active`.
+#[track_caller]
+fn user_after(extra: Value, operations: Value) -> Value {
+    match patched(user(), user_with(extra), operations.clone()) {
+        Ok(edited) => Value::Object(edited.attributes),
+        Err(error) => panic!("{operations}: {error}"),
+    }
+}
+
+#[track_caller]
+fn user_refused(extra: Value, operations: Value) -> PatchError {
+    patched(user(), user_with(extra), operations.clone())
+        .map(|edited| panic!("{operations} gave {edited:?}"))
+        .unwrap_err()
+}
+
+#[track_caller]
+fn members_after(operations: Value) -> Vec<MemberChange> {
+    match patched(group(), json!({"displayName": "G"}), operations.clone()) {
+        Ok(edited) => {
+            assert_eq!(edited.attributes.get("members"), None);
+            edited.members
+        }
+        Err(error) => panic!("{operations}: {error}"),
+    }
+}
