@@ -127,3 +127,21 @@ impl TryFrom<v1::Binding> for Binding {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn an_attribute_is_read_by_its_name() {
+        for attribute in Attribute::ALL {
+            assert_eq!(Attribute::parse(&attribute.to_string()), Some(attribute));
+        }
+        assert_eq!(Attribute::parse("email"), Some(Attribute::Email));
+        for bad in ["", "ID", "externalid", "displayName", " id"] {
+            assert_eq!(Attribute::parse(bad), None, "{bad:?}");
+        }
+    }
+}

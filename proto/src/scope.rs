@@ -259,12 +259,72 @@ mod tests {
     }
 
     #[test]
-    fn terms_out_of_order_are_refused() {
-        let wire = v1::Scope {
-            tenant: "corp".into(),
-            terms: vec!["group:b".into(), "group:a".into()],
-            any_active: false,
-        };
-        assert!(Scope::try_from(wire).is_err());
+    fn a_term_has_a_place_in_its_scope_by_the_order_of_its_bytes() {
+        let terms = ["role:b", "group:z", "group:a"].map(|t| Term::parse(t).unwrap());
+        let scope = Scope::new("corp", terms, false).unwrap();
+        let order: Vec<String> = scope.terms().iter().map(Term::to_string).collect();
+        assert_eq!(order, ["group:a", "group:z", "role:b"]);
+        for (place, term) in scope.terms().iter().enumerate() {
+            assert_eq!(scope.index_of(term), Some(place));
+        }
+        assert_eq!(scope.index_of(&Term::parse("group:b").unwrap()), None);
+        assert_eq!((scope.tenant(), scope.any_active()), ("corp", false));
+    }
+
+    #[test]
+    fn terms_out_of_order_or_twice_are_refused() {
+        for terms in [
+            ["group:b", "group:a"],
+            ["group:a", "group:a"],
+            ["group:a", "x"],
+        ] {
+            let wire = v1::Scope {
+                tenant: "corp".into(),
+                terms: terms.map(String::from).to_vec(),
+                any_active: false,
+            };
+            assert!(Scope::try_from(wire).is_err(), "{terms:?}");
+        }
+    }
+
+    #[test]
+    fn terms_and_scopes_are_bounded() {
+        let longest = format!("group:{}", "x".repeat(MAX_TERM_BYTES - 6));
+        assert!(Term::parse(&longest).is_ok());
+        assert_eq!(
+            Term::parse(&format!("{longest}x")),
+            Err(InvalidTerm::TooLong)
+        );
+        assert_eq!(
+            Term::parse(&format!("{longest}xy")),
+            Err(InvalidTerm::TooLong)
+        );
+        let terms = |n: usize| (0..n).map(|n| Term::parse(&format!("group:{n:04}")).unwrap());
+        let scope = Scope::new("corp", terms(MAX_TERMS), false).unwrap();
+        let mut wire = v1::Scope::from(&scope);
+        assert_eq!(Scope::try_from(wire.clone()), Ok(scope));
+        assert_eq!(
+            Scope::new("corp", terms(MAX_TERMS + 1), false),
+            Err(InvalidScope::TooManyTerms)
+        );
+        for extra in ["group:9998", "group:9999"] {
+            wire.terms.push(extra.into());
+            assert!(Scope::try_from(wire.clone()).is_err());
+        }
+    }
+
+    #[test]
+    fn a_tenants_name_is_a_plain_word() {
+        let longest = "a".repeat(MAX_TENANT_BYTES);
+        for good in ["corp", "7", "a-b_c.d", &longest] {
+            assert!(valid_tenant_name(good), "{good}");
+        }
+        let longer = "a".repeat(MAX_TENANT_BYTES + 1);
+        for bad in [
+            "", "Corp", "-a", ".a", "_a", "a b", "a/b", "a\0", "é", &longer,
+        ] {
+            assert!(!valid_tenant_name(bad), "{bad:?}");
+            assert_eq!(Scope::new(bad, [], false), Err(InvalidScope::Tenant));
+        }
     }
 }

@@ -89,7 +89,7 @@ fn decode(path: &[u8]) -> Result<Cow<'_, str>, AmbiguousPath> {
         let (Some(high), Some(low)) = (digit(), digit()) else {
             return Err(AmbiguousPath::BadEscape);
         };
-        let byte = (high << 4 | low) as u8;
+        let byte = (high * 16 + low) as u8;
         if matches!(byte, b'/' | b'\\' | b'?' | b'#') {
             return Err(AmbiguousPath::EncodedDelimiter);
         }

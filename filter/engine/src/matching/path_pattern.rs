@@ -92,7 +92,6 @@ fn literal(literal: &str, pattern: &str, shape: Shape) -> Result<String, Invalid
     let (before, after) = match shape {
         Shape::Whole => ("", ""),
         Shape::Start => ("", "x"),
-        Shape::End if literal.starts_with('/') => ("", ""),
         Shape::End => ("/x", ""),
     };
     let full = format!("{before}{literal}{after}");

@@ -386,6 +386,34 @@ fn a_key_that_is_there_twice_is_refused() {
 }
 
 #[test]
+fn what_is_just_within_its_bounds_is_taken() {
+    for document in [
+        with("/maxStaleness", json!("2m")),
+        with("/rules/2/maxStaleness", json!("5s")),
+        with("/rules/2/maxStaleness", json!("5m")),
+        with("/rules/2/maxTokenAge", json!("1ms")),
+        with("/hold", json!({ "timeout": "60s", "requests": 65_536 })),
+        with("/hold", json!({ "timeout": "0s", "requests": 0 })),
+        with("/rules/0/name", json!("a".repeat(63))),
+        with("/rules/0/to/0/ports", json!(["1", "65535"])),
+    ] {
+        parse(&document).unwrap();
+    }
+    let mut shortest = with("/maxStaleness", json!("5s"));
+    shortest["rules"][2]["maxStaleness"] = json!("5s");
+    parse(&shortest).unwrap();
+    let good = document().to_string();
+    let longest = format!("{good}{}", " ".repeat(MAX_BYTES - good.len()));
+    Policy::parse(longest.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_list_for_an_object_is_called_that() {
+    let error = parse(&with("/feed", json!(["feeder"]))).unwrap_err();
+    assert!(error.problem.contains("expected an object"), "{error}");
+}
+
+#[test]
 fn a_policy_is_bounded() {
     let rule = |n: usize| json!({ "name": format!("r{n}"), "to": [{ "paths": ["/x"] }], "require": { "anyOf": [format!("group:{n}")] } });
     let rules = |n: usize| with("/rules", (0..n).map(rule).collect());

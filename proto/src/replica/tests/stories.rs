@@ -17,6 +17,10 @@ fn nothing_of_a_snapshot_counts_before_its_end() {
     }
     assert_eq!(vm.take(end), Ok(Received::Applied(at(1, 5))));
     assert_eq!(vm.seen().unwrap().0, content);
+    let held = vm.replica.snapshot().unwrap();
+    assert_eq!((held.len(), held.is_empty()), (3, false));
+    assert_eq!(held.binding_of(b"https://idp1.example"), Some(&binding(1)));
+    assert_eq!(held.binding_of(b"https://idp1.example/"), None);
 }
 
 #[test]
@@ -235,6 +239,17 @@ fn a_subject_that_is_there_twice_is_refused() {
     vm.take(start()).unwrap();
     vm.take(chunk(&once)).unwrap();
     vm.refuses(chunk(&once), Reason::Malformed);
+}
+
+#[test]
+fn a_nack_says_what_was_rejected_and_why() {
+    let a = Content::small();
+    let mut vm = Vm::holding(&a, at(1, 5));
+    let delta = a.delta(4, &a, at(1, 6));
+    let nack = v1::Nack::from(&vm.delta(delta).unwrap_err());
+    assert_eq!(nack.position, Some((&at(1, 6)).into()));
+    assert_eq!(nack.reason(), Reason::OutOfOrder);
+    assert!(!nack.detail.is_empty());
 }
 
 #[test]
