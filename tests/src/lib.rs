@@ -4,11 +4,14 @@
 pub mod address;
 pub mod artifact;
 pub mod bootstrap;
+pub mod company;
 pub mod envoy;
 pub mod eventually;
 pub mod feeder;
 pub mod issuer;
 pub mod mesh;
+pub mod probe;
 pub mod process;
 pub mod scim;
 pub mod upstream;
+pub mod wire;
