@@ -205,6 +205,21 @@ impl Feeder {
         Ok(reqwest::get(url).await?.error_for_status()?.text().await?)
     }
 
+    /// The sum of the metric `name` over its labels; 0 when there is none.
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        let mut sum = 0.0;
+        for line in self.metrics().await?.lines() {
+            let Some(rest) = line.strip_prefix(name) else {
+                continue;
+            };
+            if rest.starts_with(['{', ' ']) {
+                let value = rest.rsplit(' ').next().unwrap_or_default();
+                sum += value.parse::<f64>().with_context(|| line.to_owned())?;
+            }
+        }
+        Ok(sum)
+    }
+
     /// Its log so far.
     pub fn log(&self) -> String {
         std::fs::read(&self.log)
