@@ -436,7 +436,7 @@ async fn nothing_is_served_off_loopback_in_the_clear() -> Result<()> {
         (everywhere.as_str(), feed.as_str(), "scim"),
         (scim.as_str(), everywhere.as_str(), "feed"),
     ] {
-        let serve = feeder.command(&[
+        let arguments = [
             "serve",
             "--scim-listen",
             scim,
@@ -444,7 +444,8 @@ async fn nothing_is_served_off_loopback_in_the_clear() -> Result<()> {
             feed,
             "--admin-listen",
             &admin,
-        ]);
+        ];
+        let serve = feeder.command(&arguments);
         let refused = tokio::time::timeout(Duration::from_secs(20), serve)
             .await
             .with_context(|| format!("{needle} is served on {everywhere} without TLS"))??;
