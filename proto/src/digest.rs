@@ -11,6 +11,7 @@ use std::fmt;
 use std::ops::{AddAssign, SubAssign};
 
 use crate::binding::{Attribute, Binding};
+use crate::position::History;
 use crate::scope::Term;
 use crate::snapshot::{TermSet, TermState};
 use crate::wire::{Malformed, array};
@@ -84,6 +85,7 @@ enum Domain {
     Entry = 2,
     Binding = 3,
     Term = 4,
+    Proof = 5,
 }
 
 impl Key {
@@ -149,6 +151,18 @@ impl Key {
         self.part(Domain::Term, &[term.as_str().as_bytes(), &[state as u8]])
     }
 
+    /// The proof that this revision was issued. Made with a key of the feeder's own, not the one that filters hold.
+    pub fn proof(&self, history: &History, revision: u64) -> [u8; 16] {
+        self.hash(
+            Domain::Proof,
+            &[
+                &history.generation.to_le_bytes(),
+                &history.id,
+                &revision.to_le_bytes(),
+            ],
+        )
+    }
+
     fn part(&self, domain: Domain, parts: &[&[u8]]) -> ContentDigest {
         ContentDigest(u128::from_le_bytes(self.hash(domain, parts)))
     }
@@ -174,9 +188,15 @@ mod tests {
     fn parts_can_not_be_shifted_into_each_other() {
         let key = Key::new([7; 32]);
         let a = key.subject("t", "https://a", Attribute::ExternalId, b"x");
-        assert_ne!(a, key.subject("t", "https://", Attribute::ExternalId, b"ax"));
+        assert_ne!(
+            a,
+            key.subject("t", "https://", Attribute::ExternalId, b"ax")
+        );
         assert_ne!(a, key.subject("t", "https://a", Attribute::UserName, b"x"));
-        assert_ne!(a, key.subject("u", "https://a", Attribute::ExternalId, b"x"));
+        assert_ne!(
+            a,
+            key.subject("u", "https://a", Attribute::ExternalId, b"x")
+        );
         assert_ne!(
             a,
             Key::new([8; 32]).subject("t", "https://a", Attribute::ExternalId, b"x")

@@ -226,10 +226,7 @@ impl Replica {
     }
 
     fn delta(&mut self, delta: v1::Delta, highest: &HighWater) -> Result<Position, Rejection> {
-        let position: Position = delta
-            .to
-            .ok_or(Malformed::Missing("delta.to"))?
-            .try_into()?;
+        let position: Position = delta.to.ok_or(Malformed::Missing("delta.to"))?.try_into()?;
         supported(delta.format, position)?;
         highest.admit(&position)?;
         let held = match &mut self.held {

@@ -28,7 +28,10 @@ pub fn encode<'a>(entries: impl IntoIterator<Item = (SubjectDigest, &'a TermSet)
 }
 
 /// Unpacks entries over a scope of `terms` terms.
-pub fn decode(wire: &v1::Entries, terms: usize) -> Result<Vec<(SubjectDigest, TermSet)>, Malformed> {
+pub fn decode(
+    wire: &v1::Entries,
+    terms: usize,
+) -> Result<Vec<(SubjectDigest, TermSet)>, Malformed> {
     let subjects = decode_subjects("entries.subjects", &wire.subjects)?;
     if subjects.len() != wire.sets.len() {
         return Err(Malformed::Invalid {
@@ -55,10 +58,9 @@ pub fn decode(wire: &v1::Entries, terms: usize) -> Result<Vec<(SubjectDigest, Te
 }
 
 /// Unpacks a row of subject digests.
-pub fn decode_subjects(
-    field: &'static str,
-    bytes: &[u8],
-) -> Result<Vec<SubjectDigest>, Malformed> {
+pub fn decode_subjects(field: &'static str, bytes: &[u8]) -> Result<Vec<SubjectDigest>, Malformed> {
     let chunks = bytes.chunks(16);
-    chunks.map(|chunk| Ok(SubjectDigest(array(field, chunk)?))).collect()
+    chunks
+        .map(|chunk| Ok(SubjectDigest(array(field, chunk)?)))
+        .collect()
 }

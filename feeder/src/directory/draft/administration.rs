@@ -1,0 +1,154 @@
+//! Tenants, bindings and tokens: what operators set, never SCIM.
+
+use std::sync::Arc;
+
+use scimesh_proto::binding::Binding;
+use scimesh_proto::scope::valid_tenant_name;
+
+use super::{Draft, Refused, Row};
+use crate::directory::change::Touched;
+use crate::directory::tenant::Tenant;
+use crate::directory::token::Token;
+
+/// Longest issuer, claim or pinned value, in bytes.
+const MAX_BINDING_BYTES: usize = 1024;
+
+impl Draft {
+    /// A new tenant, empty.
+    pub fn create_tenant(&mut self, name: &str) -> Result<(), Refused> {
+        if !valid_tenant_name(name) {
+            return Err(Refused::InvalidTenantName(name.to_owned()));
+        }
+        if self.directory.tenant(name).is_some() {
+            return Err(Refused::TenantExists(name.to_owned()));
+        }
+        let number = self.directory.next_tenant;
+        self.directory.next_tenant += 1;
+        let tenant = Arc::new(Tenant::new(number, name));
+        self.touch(&tenant, Touched::Everything);
+        self.rows.push(Row::Tenant(number, tenant.name().clone()));
+        self.directory.tenants.insert(tenant.name().clone(), tenant);
+        Ok(())
+    }
+
+    /// A tenant goes, with everything in it; its SCIM tokens open nothing from now on.
+    pub fn delete_tenant(&mut self, name: &str) -> Result<(), Refused> {
+        let tenant = self.tenant(name)?.clone();
+        let tokens: Vec<_> = self
+            .directory
+            .tokens_of(name)
+            .map(|token| token.hash)
+            .collect();
+        for hash in tokens {
+            self.directory.tokens.remove(&hash);
+        }
+        self.directory.tenants.remove(name);
+        self.touch(&tenant, Touched::Everything);
+        self.rows.push(Row::DropTenant(tenant.number));
+        Ok(())
+    }
+
+    /// Sets the tenant's binding for the binding's issuer, in the place of the one that it may have.
+    pub fn set_binding(&mut self, tenant: &str, binding: Binding) -> Result<(), Refused> {
+        valid_binding(&binding)?;
+        let held = self.tenant(tenant)?.clone();
+        if held.binding(&binding.issuer) == Some(&binding) {
+            return Ok(());
+        }
+        for other in self.directory.tenants() {
+            if other.name() == held.name() {
+                continue;
+            }
+            if let Some(theirs) = other.binding(&binding.issuer)
+                && !told_apart(theirs, &binding)
+            {
+                return Err(Refused::IssuerTaken {
+                    issuer: binding.issuer,
+                    tenant: other.name().to_string(),
+                });
+            }
+        }
+        self.tenant_mut(tenant)?.put_binding(binding.clone());
+        self.touch(&held, Touched::Everything);
+        self.rows.push(Row::Binding(held.number, binding));
+        Ok(())
+    }
+
+    /// Tokens of this issuer name nobody of the tenant any more.
+    pub fn remove_binding(&mut self, tenant: &str, issuer: &str) -> Result<(), Refused> {
+        let held = self.tenant_mut(tenant)?;
+        if held.drop_binding(issuer).is_none() {
+            return Err(Refused::NoSuchBinding {
+                tenant: tenant.to_owned(),
+                issuer: issuer.to_owned(),
+            });
+        }
+        let held = self.tenant(tenant)?.clone();
+        self.touch(&held, Touched::Everything);
+        self.rows
+            .push(Row::DropBinding(held.number, issuer.to_owned()));
+        Ok(())
+    }
+
+    /// From now on this token opens the tenant's resources.
+    pub fn add_token(&mut self, tenant: &str, token: Token) -> Result<(), Refused> {
+        let held = self.tenant(tenant)?;
+        let number = held.number;
+        let token = Token {
+            tenant: held.name().clone(),
+            ..token
+        };
+        self.directory.tokens.insert(token.hash, token.clone());
+        self.rows.push(Row::Token(number, token));
+        Ok(())
+    }
+
+    /// From now on the token of this id opens nothing.
+    pub fn revoke_token(&mut self, tenant: &str, id: &str) -> Result<(), Refused> {
+        self.tenant(tenant)?;
+        let found = self
+            .directory
+            .tokens_of(tenant)
+            .find(|token| token.id == id);
+        let Some(hash) = found.map(|token| token.hash) else {
+            return Err(Refused::NoSuchToken {
+                tenant: tenant.to_owned(),
+                id: id.to_owned(),
+            });
+        };
+        self.directory.tokens.remove(&hash);
+        self.rows.push(Row::DropToken(id.to_owned()));
+        Ok(())
+    }
+}
+
+/// Whether no token can be meant by both: they pin the same claim to different values.
+fn told_apart(a: &Binding, b: &Binding) -> bool {
+    match (&a.pin, &b.pin) {
+        (Some(a), Some(b)) => a.claim == b.claim && a.value != b.value,
+        _ => false,
+    }
+}
+
+fn valid_binding(binding: &Binding) -> Result<(), Refused> {
+    let pin = binding.pin.as_ref();
+    let parts = [
+        ("issuer", Some(&binding.issuer)),
+        ("claim", Some(&binding.claim)),
+        ("pin claim", pin.map(|pin| &pin.claim)),
+        ("pin value", pin.map(|pin| &pin.value)),
+    ];
+    for (attribute, text) in parts {
+        let Some(text) = text else { continue };
+        if text.is_empty() {
+            return Err(Refused::Missing(attribute));
+        }
+        if text.len() > MAX_BINDING_BYTES {
+            return Err(Refused::invalid(attribute, "longer than 1024 bytes"));
+        }
+        if text.contains('\0') {
+            return Err(Refused::invalid(attribute, "contains NUL"));
+        }
+    }
+    Ok(())
+}

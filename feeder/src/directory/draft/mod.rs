@@ -1,0 +1,219 @@
+//! The next directory, while one command makes it.
+//!
+//! Every method validates first and changes then; a command that ends in an error drops its draft, so nothing is half
+//! done. What a draft did is also kept as rows for the store and as what it touched for the feed.
+
+mod administration;
+mod groups;
+mod users;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use scimesh_proto::binding::Binding;
+use uuid::Uuid;
+
+use super::change::{Change, Touched};
+use super::group::Group;
+use super::tenant::Tenant;
+use super::token::Token;
+use super::user::{Slot, User};
+use super::{Directory, MAX_DEPTH};
+
+/// Why a command is refused. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// No tenant of this name.
+    #[error("there is no tenant {0:?}")]
+    NoSuchTenant(String),
+    /// A tenant of this name exists.
+    #[error("there is a tenant {0:?} already")]
+    TenantExists(String),
+    /// See [`valid_tenant_name`](scimesh_proto::scope::valid_tenant_name).
+    #[error(
+        "{0:?} can't name a tenant: 1 to 63 characters of a-z, 0-9, '-', '_' and '.', the first a letter or digit"
+    )]
+    InvalidTenantName(String),
+    /// No user of this id in the tenant.
+    #[error("there is no user {0}")]
+    NoSuchUser(Uuid),
+    /// No group of this id in the tenant.
+    #[error("there is no group {0}")]
+    NoSuchGroup(Uuid),
+    /// A member that is neither user nor group of the tenant.
+    #[error("members: there is no user or group {0}")]
+    NoSuchMember(Uuid),
+    /// Another user of the tenant has this `userName`, case aside.
+    #[error("userName: taken by another user")]
+    UserNameTaken,
+    /// A required attribute is absent or empty.
+    #[error("{0} is required")]
+    Missing(&'static str),
+    /// An attribute has a value that it can't have.
+    #[error("{attribute}: {why}")]
+    Invalid {
+        /// Which.
+        attribute: &'static str,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// Groups would nest deeper than the bound.
+    #[error("members: groups would nest {depth} deep; the bound is {limit}")]
+    TooDeep {
+        /// How deep.
+        depth: usize,
+        /// The bound.
+        limit: usize,
+    },
+    /// The issuer is bound in another tenant, and not every binding of it pins the same claim to another value.
+    #[error(
+        "issuer {issuer:?} is bound in tenant {tenant:?}: tenants share an issuer only if each binding pins the same claim to a value of its own"
+    )]
+    IssuerTaken {
+        /// The issuer.
+        issuer: String,
+        /// Where it is bound.
+        tenant: String,
+    },
+    /// The tenant has no binding for this issuer.
+    #[error("tenant {tenant:?} has no binding for issuer {issuer:?}")]
+    NoSuchBinding {
+        /// The tenant.
+        tenant: String,
+        /// The issuer.
+        issuer: String,
+    },
+    /// The tenant has no token of this id.
+    #[error("tenant {tenant:?} has no token {id:?}")]
+    NoSuchToken {
+        /// The tenant.
+        tenant: String,
+        /// The token's public id.
+        id: String,
+    },
+}
+
+impl Refused {
+    pub(crate) fn invalid(attribute: &'static str, why: &'static str) -> Refused {
+        Refused::Invalid { attribute, why }
+    }
+}
+
+/// A row that the store writes or drops. `u32` is a tenant's number.
+#[derive(Debug, Clone)]
+pub enum Row {
+    /// A new tenant.
+    Tenant(u32, Arc<str>),
+    /// A tenant and everything in it is gone.
+    DropTenant(u32),
+    /// A new binding, or a changed one.
+    Binding(u32, Binding),
+    /// The binding for this issuer is gone.
+    DropBinding(u32, String),
+    /// A new token.
+    Token(u32, Token),
+    /// The token of this id is gone.
+    DropToken(String),
+    /// A new user, or a changed one.
+    User(u32, Arc<User>),
+    /// A user is gone.
+    DropUser(Slot),
+    /// A new group, or a changed one; its members have rows of their own.
+    Group(u32, Arc<Group>),
+    /// A group is gone, and the rows of its members.
+    DropGroup(Slot),
+    /// A direct membership.
+    Member(Slot, Slot),
+    /// A direct membership is gone.
+    DropMember(Slot, Slot),
+}
+
+/// The next directory, in the making.
+#[derive(Debug)]
+pub struct Draft {
+    directory: Directory,
+    now: Timestamp,
+    rows: Vec<Row>,
+    touched: Vec<(Arc<str>, Touched)>,
+}
+
+/// What a command made of a directory.
+#[derive(Debug)]
+pub(crate) struct Made {
+    pub(crate) directory: Directory,
+    pub(crate) rows: Vec<Row>,
+    /// None if nothing changed that a filter may be sent.
+    pub(crate) change: Option<Arc<Change>>,
+}
+
+impl Draft {
+    /// Starts from `directory`; what it makes is made at `now`, in whole milliseconds, as the store keeps it.
+    pub fn new(directory: &Directory, now: Timestamp) -> Draft {
+        let whole = Timestamp::from_millisecond(now.as_millisecond());
+        Draft {
+            directory: directory.clone(),
+            now: whole.unwrap_or(now),
+            rows: Vec::new(),
+            touched: Vec::new(),
+        }
+    }
+
+    /// The directory as this command has made it so far.
+    pub fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// The time of the change.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// A tenant as this command has made it so far.
+    pub fn tenant(&self, name: &str) -> Result<&Arc<Tenant>, Refused> {
+        self.directory
+            .tenant(name)
+            .ok_or_else(|| Refused::NoSuchTenant(name.to_owned()))
+    }
+
+    fn tenant_mut(&mut self, name: &str) -> Result<&mut Tenant, Refused> {
+        self.directory
+            .tenants
+            .get_mut(name)
+            .map(Arc::make_mut)
+            .ok_or_else(|| Refused::NoSuchTenant(name.to_owned()))
+    }
+
+    fn next_slot(&mut self) -> Slot {
+        let slot = Slot(self.directory.next_slot);
+        self.directory.next_slot += 1;
+        slot
+    }
+
+    fn touch(&mut self, tenant: &Tenant, touched: Touched) {
+        self.touched.push((tenant.name().clone(), touched));
+    }
+
+    /// Numbers the change, if there is one to number.
+    pub(crate) fn finish(self) -> Made {
+        let Draft {
+            mut directory,
+            rows,
+            touched,
+            ..
+        } = self;
+        let change = (!touched.is_empty()).then(|| {
+            directory.revision += 1;
+            let change = Arc::new(Change {
+                revision: directory.revision,
+                touched,
+            });
+            directory.changes.push(change.clone());
+            change
+        });
+        Made {
+            directory,
+            rows,
+            change,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Users come, change and go.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{Draft, Refused, Row};
+use crate::directory::change::{Name, Touched};
+use crate::directory::tenant::Tenant;
+use crate::directory::user::{Attributes, Meta, Slot, User};
+
+impl Draft {
+    /// A new user. Its id is the server's choice.
+    pub fn create_user(
+        &mut self,
+        tenant: &str,
+        attributes: Attributes,
+    ) -> Result<Arc<User>, Refused> {
+        let meta = Meta::new(self.now);
+        let slot = self.next_slot();
+        let user = User::new(slot, Uuid::new_v4(), meta, &attributes)?;
+        self.put_user(tenant, user, Vec::new())
+    }
+
+    /// Gives a user other attributes. The same ones change nothing, not even `meta`.
+    pub fn update_user(
+        &mut self,
+        tenant: &str,
+        id: Uuid,
+        attributes: Attributes,
+    ) -> Result<Arc<User>, Refused> {
+        let old = self.user(tenant, id)?;
+        let user = User::new(old.slot, id, old.meta.touched(self.now), &attributes)?;
+        if user.document == old.document {
+            return Ok(old);
+        }
+        let before = if user.identity == old.identity {
+            None
+        } else {
+            Some(old.names().collect())
+        };
+        match before {
+            Some(before) => self.put_user(tenant, user, before),
+            None => {
+                let user = Arc::new(user);
+                let held = self.tenant_mut(tenant)?;
+                held.put_user(user.clone());
+                let number = held.number;
+                self.rows.push(Row::User(number, user.clone()));
+                Ok(user)
+            }
+        }
+    }
+
+    /// A user goes, and with it its memberships.
+    pub fn delete_user(&mut self, tenant: &str, id: Uuid) -> Result<(), Refused> {
+        let old = self.user(tenant, id)?;
+        self.leave_groups(tenant, old.slot)?;
+        let held = self.tenant_mut(tenant)?;
+        held.drop_user(old.slot);
+        let held = self.tenant(tenant)?.clone();
+        let names = old.names().collect();
+        self.touch(&held, Touched::User { names });
+        self.rows.push(Row::DropUser(old.slot));
+        Ok(())
+    }
+
+    fn user(&self, tenant: &str, id: Uuid) -> Result<Arc<User>, Refused> {
+        let user = self.tenant(tenant)?.user(id);
+        user.cloned().ok_or(Refused::NoSuchUser(id))
+    }
+
+    /// Puts a user in whose identity is new; `names` are those that it had.
+    fn put_user(
+        &mut self,
+        tenant: &str,
+        user: User,
+        mut names: Vec<Name>,
+    ) -> Result<Arc<User>, Refused> {
+        let held = self.tenant(tenant)?.clone();
+        if name_taken(&held, &user) {
+            return Err(Refused::UserNameTaken);
+        }
+        let user = Arc::new(user);
+        for name in user.names() {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        self.tenant_mut(tenant)?.put_user(user.clone());
+        self.touch(&held, Touched::User { names });
+        self.rows.push(Row::User(held.number, user.clone()));
+        Ok(user)
+    }
+
+    /// Takes a user or group out of every group that it is a direct member of.
+    pub(super) fn leave_groups(&mut self, tenant: &str, member: Slot) -> Result<(), Refused> {
+        let groups = self.tenant(tenant)?.parents(member).to_vec();
+        for group in groups {
+            self.drop_members(tenant, group, vec![member])?;
+        }
+        Ok(())
+    }
+}
+
+fn name_taken(tenant: &Tenant, user: &User) -> bool {
+    tenant
+        .user_by_name(&user.identity.user_name)
+        .is_some_and(|holder| holder.slot != user.slot)
+}

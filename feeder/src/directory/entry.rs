@@ -1,0 +1,222 @@
+//! What a filter is sent of a directory: the one definition of a scope's content.
+//!
+//! A snapshot is [`Resolved::entry`] over all names, a delta is the same over the names that may have changed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use scimesh_proto::binding::Binding;
+use scimesh_proto::digest::{ContentDigest, SubjectDigest};
+use scimesh_proto::scope::{Scope, Term, TermKind};
+use scimesh_proto::snapshot::{TermSet, TermState, head_digest};
+
+use super::change::Name;
+use super::tenant::Tenant;
+use super::user::{Slot, User};
+use super::{Directory, Keys};
+
+/// A scope's terms, resolved in one directory; remembers what it finds out about groups.
+#[derive(Debug)]
+pub struct Resolved {
+    scope: Scope,
+    tenant: Option<Arc<Tenant>>,
+    keys: Keys,
+    states: Vec<TermState>,
+    /// The terms that a group itself satisfies.
+    targets: HashMap<Slot, Vec<usize>>,
+    /// The terms that a member of a group has by it, nesting included.
+    held: HashMap<Slot, Arc<[usize]>>,
+}
+
+/// Totals over a scope's content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Content {
+    /// How many entries.
+    pub entries: u64,
+    /// Their digest, and that of bindings and terms.
+    pub digest: ContentDigest,
+}
+
+impl Resolved {
+    /// Resolves `scope`. A tenant that does not exist is an empty one without bindings.
+    pub fn new(directory: &Directory, scope: &Scope) -> Resolved {
+        let tenant = directory.tenant(scope.tenant()).cloned();
+        let mut targets: HashMap<Slot, Vec<usize>> = HashMap::new();
+        let mut states = Vec::with_capacity(scope.terms().len());
+        for (index, term) in scope.terms().iter().enumerate() {
+            states.push(match term.kind() {
+                TermKind::Role | TermKind::Entitlement => TermState::Found,
+                TermKind::Group | TermKind::GroupExternalId => {
+                    let groups = match &tenant {
+                        Some(tenant) => tenant.groups_of_term(term.as_str()),
+                        None => Vec::new(),
+                    };
+                    match groups.as_slice() {
+                        [] => TermState::Missing,
+                        [group] => {
+                            targets.entry(group.slot).or_default().push(index);
+                            TermState::Found
+                        }
+                        _ => TermState::Ambiguous,
+                    }
+                }
+            });
+        }
+        Resolved {
+            scope: scope.clone(),
+            keys: directory.keys().clone(),
+            tenant,
+            states,
+            targets,
+            held: HashMap::new(),
+        }
+    }
+
+    /// The scope.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// What each of the scope's terms resolves to.
+    pub fn states(&self) -> &[TermState] {
+        &self.states
+    }
+
+    /// The tenant, if it exists.
+    pub fn tenant(&self) -> Option<&Arc<Tenant>> {
+        self.tenant.as_ref()
+    }
+
+    /// The tenant's bindings.
+    pub fn bindings(&self) -> Vec<Binding> {
+        let tenant = self.tenant.iter();
+        tenant
+            .flat_map(|tenant| tenant.bindings().cloned())
+            .collect()
+    }
+
+    /// Whether this group decides a term of the scope.
+    pub(super) fn is_target(&self, group: Slot) -> bool {
+        self.targets.contains_key(&group)
+    }
+
+    /// The digest of everything but the entries.
+    pub fn head(&self) -> ContentDigest {
+        head_digest(
+            &self.keys.content,
+            &self.scope,
+            &self.bindings(),
+            &self.states,
+        )
+    }
+
+    /// Who a token of `binding` names whose claim is `value`.
+    pub fn subject(&self, binding: &Binding, value: &str) -> SubjectDigest {
+        self.keys.content.subject(
+            self.scope.tenant(),
+            &binding.issuer,
+            binding.attribute,
+            value.as_bytes(),
+        )
+    }
+
+    /// The terms of the single active user whom `name` names. None, and so no entry, if that is nobody, several, an
+    /// inactive one, or one without terms in a scope that does not ask for every active user.
+    pub fn entry(&mut self, name: &Name) -> Option<TermSet> {
+        let tenant = self.tenant.clone()?;
+        let user = tenant.user_named(name.attribute, &name.value)?;
+        self.terms_of(&tenant, user)
+    }
+
+    /// Every entry: a user has one for each binding and value that names it alone.
+    pub fn for_each(&mut self, mut each: impl FnMut(SubjectDigest, &TermSet)) {
+        let Some(tenant) = self.tenant.clone() else {
+            return;
+        };
+        let bindings = self.bindings();
+        for user in tenant.users() {
+            let Some(terms) = self.terms_of(&tenant, user) else {
+                continue;
+            };
+            for binding in &bindings {
+                for value in user.values(binding.attribute) {
+                    if tenant.user_named(binding.attribute, &value).is_some() {
+                        each(self.subject(binding, &value), &terms);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Totals over all of the content.
+    pub fn content(&mut self) -> Content {
+        let mut content = Content {
+            entries: 0,
+            digest: self.head(),
+        };
+        let key = self.keys.content.clone();
+        self.for_each(|subject, terms| {
+            content.entries += 1;
+            content.digest += key.entry(&subject, terms);
+        });
+        content
+    }
+
+    /// The part of the digest that one entry is.
+    pub fn digest_of(&self, subject: &SubjectDigest, terms: &TermSet) -> ContentDigest {
+        self.keys.content.entry(subject, terms)
+    }
+
+    fn terms_of(&mut self, tenant: &Tenant, user: &User) -> Option<TermSet> {
+        if !user.identity.active {
+            return None;
+        }
+        let mut held: Vec<usize> = Vec::new();
+        for group in tenant.parents(user.slot) {
+            held.extend_from_slice(&self.held_by_members(tenant, *group));
+        }
+        let mut values = |kind: TermKind, values: &[Arc<str>]| {
+            for value in values {
+                let term = Term::parse(&format!("{}:{value}", kind.as_str()));
+                held.extend(term.ok().and_then(|term| self.scope.index_of(&term)));
+            }
+        };
+        if self
+            .scope
+            .terms()
+            .iter()
+            .any(|term| matches!(term.kind(), TermKind::Role | TermKind::Entitlement))
+        {
+            values(TermKind::Role, &user.identity.roles);
+            values(TermKind::Entitlement, &user.identity.entitlements);
+        }
+        if held.is_empty() && !self.scope.any_active() {
+            return None;
+        }
+        Some(TermSet::from_indices(held))
+    }
+
+    /// The terms of the group and of every group that it is in, however deep.
+    fn held_by_members(&mut self, tenant: &Tenant, group: Slot) -> Arc<[usize]> {
+        if let Some(held) = self.held.get(&group) {
+            return held.clone();
+        }
+        let mut terms: Vec<usize> = Vec::new();
+        let mut seen = vec![group];
+        let mut next = 0;
+        while let Some(slot) = seen.get(next).copied() {
+            next += 1;
+            terms.extend(self.targets.get(&slot).into_iter().flatten());
+            for parent in tenant.parents(slot) {
+                if !seen.contains(parent) {
+                    seen.push(*parent);
+                }
+            }
+        }
+        terms.sort_unstable();
+        terms.dedup();
+        let held: Arc<[usize]> = terms.into();
+        self.held.insert(group, held.clone());
+        held
+    }
+}

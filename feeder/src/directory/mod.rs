@@ -1,0 +1,148 @@
+//! The directory: every tenant's users, groups, nested membership, bindings and tokens, as an immutable value.
+//!
+//! ```text
+//! Directory
+//!   +- tenants   name -> Tenant: users, groups, bindings, and indexes over them
+//!   +- tokens    hash -> Token
+//!   +- changes   what each of the latest revisions touched
+//! ```
+//!
+//! A clone shares everything. [`Draft`] is the only maker of the next value; it knows nothing of stores, HTTP or streams.
+
+mod change;
+mod draft;
+mod entry;
+mod group;
+mod index;
+mod loading;
+mod nesting;
+mod tenant;
+mod token;
+mod touched;
+mod user;
+
+use std::sync::Arc;
+
+use imbl::{HashMap, OrdMap};
+use scimesh_proto::digest::Key;
+use scimesh_proto::position::{History, Position, Proof};
+
+pub use change::{Change, ChangeLog, Name, Touched};
+pub(crate) use draft::Made;
+pub use draft::{Draft, Refused, Row};
+pub use entry::{Content, Resolved};
+pub use group::Group;
+pub(crate) use loading::Loading;
+pub use nesting::MAX_DEPTH;
+pub use tenant::{Member, Tenant};
+pub use token::{Token, TokenHash};
+pub use touched::{Touch, touched_names};
+pub use user::{Attributes, Identity, MAX_NAME_BYTES, Meta, Slot, User, fold};
+
+/// The keys of one database. They are made with it and never change.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// Of subjects and contents; filters get it.
+    pub content: Key,
+    /// Of the proofs of positions; never leaves the feeder.
+    pub proof: Key,
+}
+
+/// Everything that the feeder knows, at one revision.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    history: History,
+    revision: u64,
+    keys: Arc<Keys>,
+    next_slot: u32,
+    next_tenant: u32,
+    tenants: OrdMap<Arc<str>, Arc<Tenant>>,
+    tokens: HashMap<TokenHash, Token>,
+    changes: ChangeLog,
+}
+
+impl Directory {
+    /// A directory without tenants.
+    pub fn new(history: History, revision: u64, keys: Keys) -> Directory {
+        Directory {
+            history,
+            revision,
+            keys: Arc::new(keys),
+            next_slot: 1,
+            next_tenant: 1,
+            tenants: OrdMap::new(),
+            tokens: HashMap::new(),
+            changes: ChangeLog::default(),
+        }
+    }
+
+    /// Which life of which database.
+    pub fn history(&self) -> History {
+        self.history
+    }
+
+    /// Number of the newest change in it.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// The database's keys.
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Where it stands, with the proof.
+    pub fn position(&self) -> Position {
+        let revision = self.revision;
+        let proof = self.proof(revision);
+        Position {
+            history: self.history,
+            revision,
+            proof,
+        }
+    }
+
+    /// Whether this position was issued by a feeder of this database.
+    pub fn issued(&self, position: &Position) -> bool {
+        position.history == self.history && position.proof == self.proof(position.revision)
+    }
+
+    fn proof(&self, revision: u64) -> Proof {
+        Proof(self.keys.proof.proof(&self.history, revision))
+    }
+
+    /// The tenant of this name.
+    pub fn tenant(&self, name: &str) -> Option<&Arc<Tenant>> {
+        self.tenants.get(name)
+    }
+
+    /// Every tenant, by name.
+    pub fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
+        self.tenants.values()
+    }
+
+    /// The token of this hash, valid or not.
+    pub fn token(&self, hash: &TokenHash) -> Option<&Token> {
+        self.tokens.get(hash)
+    }
+
+    /// A tenant's tokens, in no order.
+    pub fn tokens_of(&self, tenant: &str) -> impl Iterator<Item = &Token> {
+        let tokens = self.tokens.values();
+        tokens.filter(move |token| &*token.tenant == tenant)
+    }
+
+    pub(crate) fn change_log(&self) -> &ChangeLog {
+        &self.changes
+    }
+
+    /// The next resource's and the next tenant's number.
+    pub(crate) fn next_numbers(&self) -> (u32, u32) {
+        (self.next_slot, self.next_tenant)
+    }
+
+    /// What changed after `revision`, oldest first; none if that is no longer known, or lies ahead.
+    pub fn changes_since(&self, revision: u64) -> Option<Vec<Arc<Change>>> {
+        self.changes.since(revision, self.revision)
+    }
+}

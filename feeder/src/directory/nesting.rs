@@ -1,0 +1,116 @@
+//! How deep groups nest.
+//!
+//! A chain is a row of groups, each a member of the one before. Groups that contain each other in a circle are one link
+//! of the chain, as long as the circle has groups: a circle is harmless, but no way around the bound.
+
+use std::collections::{HashMap, HashSet};
+
+use super::tenant::Tenant;
+use super::user::Slot;
+
+/// Groups in a chain at most, unless set otherwise.
+pub const MAX_DEPTH: usize = 16;
+
+/// The length of the longest chain that passes through `group`.
+///
+/// Costs what the groups above and below it cost; users are never looked at.
+pub(super) fn depth(tenant: &Tenant, group: Slot) -> usize {
+    let (above, ring) = longest_chain(group, |slot| tenant.parents(slot));
+    let (below, _) = longest_chain(group, |slot| tenant.nested(slot));
+    above + below - ring
+}
+
+/// The length of the longest chain that starts at `start`, and how many groups are in a circle with it (itself at least).
+fn longest_chain<'a>(start: Slot, next: impl Fn(Slot) -> &'a [Slot]) -> (usize, usize) {
+    let finished = finishing_order(start, &next);
+    let mut before: HashMap<Slot, Vec<Slot>> = HashMap::new();
+    for slot in &finished {
+        for follower in next(*slot) {
+            before.entry(*follower).or_default().push(*slot);
+        }
+    }
+    // Kosaraju: walked backwards in the reverse of the finishing order, each walk finds one circle, and circles come in
+    // the order of the chain. So when one is found, all that lead to it are known.
+    let mut circle_of: HashMap<Slot, usize> = HashMap::new();
+    let mut lengths: Vec<usize> = Vec::new();
+    let mut ring = 1;
+    for root in finished.iter().rev() {
+        if circle_of.contains_key(root) {
+            continue;
+        }
+        let circle = lengths.len();
+        let mut size = 0;
+        let mut longest_before = 0;
+        let mut open = vec![*root];
+        circle_of.insert(*root, circle);
+        while let Some(slot) = open.pop() {
+            size += 1;
+            for leader in before.get(&slot).into_iter().flatten() {
+                match circle_of.get(leader) {
+                    None => {
+                        circle_of.insert(*leader, circle);
+                        open.push(*leader);
+                    }
+                    Some(other) if *other != circle => {
+                        let length = lengths.get(*other).copied().unwrap_or_default();
+                        longest_before = longest_before.max(length);
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        if circle == 0 {
+            ring = size;
+        }
+        lengths.push(longest_before + size);
+    }
+    (lengths.into_iter().max().unwrap_or(1), ring)
+}
+
+/// Everything that can be reached from `start`, in the order in which a depth-first walk leaves it.
+fn finishing_order<'a>(start: Slot, next: &impl Fn(Slot) -> &'a [Slot]) -> Vec<Slot> {
+    let mut seen = HashSet::from([start]);
+    let mut finished = Vec::new();
+    let mut path = vec![(start, next(start).iter())];
+    while let Some((slot, followers)) = path.last_mut() {
+        match followers.next() {
+            Some(follower) => {
+                if seen.insert(*follower) {
+                    path.push((*follower, next(*follower).iter()));
+                }
+            }
+            None => {
+                finished.push(*slot);
+                path.pop();
+            }
+        }
+    }
+    finished
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chain(edges: &[(u32, u32)], start: u32) -> (usize, usize) {
+        let mut next: HashMap<Slot, Vec<Slot>> = HashMap::new();
+        for (from, to) in edges {
+            next.entry(Slot(*from)).or_default().push(Slot(*to));
+        }
+        longest_chain(Slot(start), |slot| next.get(&slot).map_or(&[], |v| v))
+    }
+
+    #[test]
+    fn the_longest_of_several_chains_counts() {
+        assert_eq!(chain(&[], 1), (1, 1));
+        assert_eq!(chain(&[(1, 2), (2, 3), (1, 3), (3, 4)], 1), (4, 1));
+        assert_eq!(chain(&[(1, 2), (1, 3), (3, 4), (4, 5), (2, 5)], 1), (4, 1));
+    }
+
+    #[test]
+    fn a_circle_counts_as_long_as_it_is() {
+        assert_eq!(chain(&[(1, 2), (2, 1)], 1), (2, 2));
+        assert_eq!(chain(&[(1, 1)], 1), (1, 1));
+        assert_eq!(chain(&[(1, 2), (2, 3), (3, 2), (3, 4)], 1), (4, 1));
+    }
+}

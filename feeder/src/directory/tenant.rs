@@ -1,0 +1,325 @@
+//! One IdP connection: its users, groups, bindings, and the indexes over them. Nothing in it points outside it.
+
+use std::sync::Arc;
+
+use imbl::{HashMap, OrdMap, OrdSet};
+use scimesh_proto::binding::{Attribute, Binding};
+use uuid::Uuid;
+
+use super::group::Group;
+use super::index::Index;
+use super::user::{Slot, User, fold};
+
+/// A member of a group.
+#[derive(Debug, Clone, Copy)]
+pub enum Member<'a> {
+    /// A person or a machine.
+    User(&'a Arc<User>),
+    /// A nested group.
+    Group(&'a Arc<Group>),
+}
+
+/// A tenant, as a value.
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    pub(super) number: u32,
+    name: Arc<str>,
+    bindings: OrdMap<String, Binding>,
+    users: OrdMap<Slot, Arc<User>>,
+    groups: OrdMap<Slot, Arc<Group>>,
+    ids: HashMap<Uuid, Slot>,
+    user_names: HashMap<Box<str>, Slot>,
+    external_ids: Index,
+    emails: Index,
+    /// By the text of a term: `group:NAME`, `groupExternalId:ID`.
+    group_terms: Index,
+    /// Direct groups of users and groups, in order of their numbers.
+    member_of: HashMap<Slot, Arc<[Slot]>>,
+    /// The groups among the direct members of groups.
+    nested: HashMap<Slot, Arc<[Slot]>>,
+}
+
+impl Tenant {
+    pub(super) fn new(number: u32, name: &str) -> Tenant {
+        Tenant {
+            number,
+            name: name.into(),
+            bindings: OrdMap::new(),
+            users: OrdMap::new(),
+            groups: OrdMap::new(),
+            ids: HashMap::new(),
+            user_names: HashMap::new(),
+            external_ids: Index::default(),
+            emails: Index::default(),
+            group_terms: Index::default(),
+            member_of: HashMap::new(),
+            nested: HashMap::new(),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// By issuer, in its order.
+    pub fn bindings(&self) -> impl Iterator<Item = &Binding> {
+        self.bindings.values()
+    }
+
+    /// The binding for one issuer.
+    pub fn binding(&self, issuer: &str) -> Option<&Binding> {
+        self.bindings.get(issuer)
+    }
+
+    /// The user of this SCIM id.
+    pub fn user(&self, id: Uuid) -> Option<&Arc<User>> {
+        self.users.get(self.ids.get(&id)?)
+    }
+
+    /// Every user, the oldest first.
+    pub fn users(&self) -> impl Iterator<Item = &Arc<User>> {
+        self.users.values()
+    }
+
+    /// How many users there are.
+    pub fn user_count(&self) -> usize {
+        self.users.len()
+    }
+
+    /// The group of this SCIM id.
+    pub fn group(&self, id: Uuid) -> Option<&Arc<Group>> {
+        self.groups.get(self.ids.get(&id)?)
+    }
+
+    /// Every group, the oldest first.
+    pub fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {
+        self.groups.values()
+    }
+
+    /// How many groups there are.
+    pub fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// The user of this `userName`, without regard to case ([`fold`]).
+    pub fn user_by_name(&self, user_name: &str) -> Option<&Arc<User>> {
+        self.users
+            .get(self.user_names.get(fold(user_name).as_str())?)
+    }
+
+    /// Every user whose `attribute` is exactly `value`.
+    pub fn users_by(&self, attribute: Attribute, value: &str) -> Vec<&Arc<User>> {
+        let slots = match attribute {
+            Attribute::ExternalId => self.external_ids.holders(value),
+            Attribute::Email => self.emails.holders(value),
+            Attribute::UserName => {
+                let user = self.user_by_name(value);
+                return user
+                    .filter(|user| &*user.identity.user_name == value)
+                    .into_iter()
+                    .collect();
+            }
+            Attribute::Id => {
+                let id = Uuid::try_parse(value)
+                    .ok()
+                    .filter(|id| id.to_string() == value);
+                return id.and_then(|id| self.user(id)).into_iter().collect();
+            }
+        };
+        slots
+            .iter()
+            .filter_map(|slot| self.users.get(slot))
+            .collect()
+    }
+
+    /// The one user whom `value` names; none if nobody or several have it.
+    pub fn user_named(&self, attribute: Attribute, value: &str) -> Option<&Arc<User>> {
+        match self.users_by(attribute, value).as_slice() {
+            [user] => Some(user),
+            _ => None,
+        }
+    }
+
+    /// Every group of exactly this displayName.
+    pub fn groups_by_display_name(&self, name: &str) -> Vec<&Arc<Group>> {
+        self.groups_of_term(&format!("group:{name}"))
+    }
+
+    /// Every group that the term of this text could mean.
+    pub(crate) fn groups_of_term(&self, term: &str) -> Vec<&Arc<Group>> {
+        let slots = self.group_terms.holders(term).iter();
+        slots.filter_map(|slot| self.groups.get(slot)).collect()
+    }
+
+    /// Who or what has this number.
+    pub fn member(&self, slot: Slot) -> Option<Member<'_>> {
+        match self.users.get(&slot) {
+            Some(user) => Some(Member::User(user)),
+            None => self.groups.get(&slot).map(Member::Group),
+        }
+    }
+
+    pub(crate) fn user_at(&self, slot: Slot) -> Option<&Arc<User>> {
+        self.users.get(&slot)
+    }
+
+    pub(crate) fn group_at(&self, slot: Slot) -> Option<&Arc<Group>> {
+        self.groups.get(&slot)
+    }
+
+    /// The number of the resource of this SCIM id.
+    pub fn slot_of(&self, id: Uuid) -> Option<Slot> {
+        self.ids.get(&id).copied()
+    }
+
+    /// The groups that a user or group is a direct member of.
+    pub fn direct_groups(&self, slot: Slot) -> impl Iterator<Item = &Arc<Group>> {
+        self.parents(slot)
+            .iter()
+            .filter_map(|slot| self.groups.get(slot))
+    }
+
+    pub(crate) fn parents(&self, slot: Slot) -> &[Slot] {
+        self.member_of.get(&slot).map_or(&[], |slots| slots)
+    }
+
+    pub(crate) fn nested(&self, group: Slot) -> &[Slot] {
+        self.nested.get(&group).map_or(&[], |slots| slots)
+    }
+
+    // ---- what a draft and the loader do to it; whoever calls these has validated
+
+    pub(super) fn put_binding(&mut self, binding: Binding) {
+        self.bindings.insert(binding.issuer.clone(), binding);
+    }
+
+    pub(super) fn drop_binding(&mut self, issuer: &str) -> Option<Binding> {
+        self.bindings.remove(issuer)
+    }
+
+    /// Puts a user in, in the place of its former self if there is one.
+    pub(super) fn put_user(&mut self, user: Arc<User>) {
+        self.unindex_user(user.slot);
+        self.ids.insert(user.id, user.slot);
+        let identity = &user.identity;
+        self.user_names
+            .insert(fold(&identity.user_name).into(), user.slot);
+        if let Some(external_id) = &identity.external_id {
+            self.external_ids.add(external_id, user.slot);
+        }
+        for email in &identity.emails {
+            self.emails.add(email, user.slot);
+        }
+        self.users.insert(user.slot, user);
+    }
+
+    pub(super) fn drop_user(&mut self, slot: Slot) {
+        self.unindex_user(slot);
+        if let Some(user) = self.users.remove(&slot) {
+            self.ids.remove(&user.id);
+        }
+    }
+
+    fn unindex_user(&mut self, slot: Slot) {
+        let Some(old) = self.users.get(&slot).cloned() else {
+            return;
+        };
+        self.user_names
+            .remove(fold(&old.identity.user_name).as_str());
+        if let Some(external_id) = &old.identity.external_id {
+            self.external_ids.remove(external_id, slot);
+        }
+        for email in &old.identity.emails {
+            self.emails.remove(email, slot);
+        }
+    }
+
+    /// Puts a group in, in the place of its former self if there is one. Its members are changed by
+    /// [`add_member`](Self::add_member) and [`drop_member`](Self::drop_member) alone, which keep both directions.
+    pub(super) fn put_group(&mut self, group: Arc<Group>) {
+        self.unindex_group(group.slot);
+        self.ids.insert(group.id, group.slot);
+        for term in group.terms() {
+            self.group_terms.add(&term, group.slot);
+        }
+        self.groups.insert(group.slot, group);
+    }
+
+    pub(super) fn drop_group(&mut self, slot: Slot) {
+        self.unindex_group(slot);
+        if let Some(group) = self.groups.remove(&slot) {
+            self.ids.remove(&group.id);
+            for member in &group.members {
+                self.unlink(slot, *member);
+            }
+        }
+    }
+
+    fn unindex_group(&mut self, slot: Slot) {
+        let Some(old) = self.groups.get(&slot).cloned() else {
+            return;
+        };
+        for term in old.terms() {
+            self.group_terms.remove(&term, slot);
+        }
+    }
+
+    /// False if it was a member already.
+    pub(super) fn add_member(&mut self, group: Slot, member: Slot) -> bool {
+        let Some(held) = self.groups.get_mut(&group) else {
+            return false;
+        };
+        if Arc::make_mut(held).members.insert(member).is_some() {
+            return false;
+        }
+        link(&mut self.member_of, member, group);
+        if self.groups.contains_key(&member) {
+            link(&mut self.nested, group, member);
+        }
+        true
+    }
+
+    /// False if it was no member.
+    pub(super) fn drop_member(&mut self, group: Slot, member: Slot) -> bool {
+        let Some(held) = self.groups.get_mut(&group) else {
+            return false;
+        };
+        if Arc::make_mut(held).members.remove(&member).is_none() {
+            return false;
+        }
+        self.unlink(group, member);
+        true
+    }
+
+    fn unlink(&mut self, group: Slot, member: Slot) {
+        unlink(&mut self.member_of, member, group);
+        unlink(&mut self.nested, group, member);
+    }
+
+    /// The members of a group, none if there is no such group.
+    pub(crate) fn members(&self, group: Slot) -> OrdSet<Slot> {
+        let group = self.groups.get(&group);
+        group.map(|group| group.members.clone()).unwrap_or_default()
+    }
+}
+
+fn link(links: &mut HashMap<Slot, Arc<[Slot]>>, from: Slot, to: Slot) {
+    let mut slots = links.get(&from).map_or(Vec::new(), |slots| slots.to_vec());
+    if let Err(place) = slots.binary_search(&to) {
+        slots.insert(place, to);
+    }
+    links.insert(from, slots.into());
+}
+
+fn unlink(links: &mut HashMap<Slot, Arc<[Slot]>>, from: Slot, to: Slot) {
+    let Some(slots) = links.get(&from) else {
+        return;
+    };
+    let rest: Vec<Slot> = slots.iter().copied().filter(|slot| *slot != to).collect();
+    if rest.is_empty() {
+        links.remove(&from);
+    } else {
+        links.insert(from, rest.into());
+    }
+}

@@ -1,0 +1,210 @@
+//! A user, and what of it a filter or a search may ask for.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use scimesh_proto::binding::Attribute;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::Refused;
+use super::change::Name;
+
+/// A resource's SCIM attributes under their canonical names, without `id`, `meta`, `members` and `groups`.
+pub type Attributes = Map<String, Value>;
+
+/// Internal number of a user or group, never used twice. It never leaves the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Slot(pub(crate) u32);
+
+/// What the server says of a resource (RFC 7643 section 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meta {
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it last changed.
+    pub modified: Timestamp,
+    /// 1, 2, 3, …: counts the changes of this resource and nothing else.
+    pub version: u64,
+}
+
+impl Meta {
+    pub(super) fn new(now: Timestamp) -> Meta {
+        Meta {
+            created: now,
+            modified: now,
+            version: 1,
+        }
+    }
+
+    pub(super) fn touched(self, now: Timestamp) -> Meta {
+        Meta {
+            created: self.created,
+            modified: now.max(self.modified),
+            version: self.version + 1,
+        }
+    }
+}
+
+/// The attributes that decide who a user is and what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Whether it may do anything at all.
+    pub active: bool,
+    /// RFC 7643 section 4.1.1.
+    pub user_name: Arc<str>,
+    /// The IdP's own id of the user.
+    pub external_id: Option<Arc<str>>,
+    /// `emails.value`, sorted, without doubles.
+    pub emails: Box<[Arc<str>]>,
+    /// `roles.value`, sorted, without doubles.
+    pub roles: Box<[Arc<str>]>,
+    /// `entitlements.value`, sorted, without doubles.
+    pub entitlements: Box<[Arc<str>]>,
+}
+
+impl Identity {
+    /// Reads the identity out of a user's attributes. An absent or null `active` is false: whoever means true says so.
+    pub(crate) fn of(attributes: &Attributes) -> Result<Identity, Refused> {
+        let user_name = text(attributes, "userName")?.ok_or(Refused::Missing("userName"))?;
+        Ok(Identity {
+            active: match attributes.get("active") {
+                None | Some(Value::Null) => false,
+                Some(Value::Bool(active)) => *active,
+                Some(_) => return Err(Refused::invalid("active", "not a boolean")),
+            },
+            user_name,
+            external_id: text(attributes, "externalId")?,
+            emails: values(attributes, "emails")?,
+            roles: values(attributes, "roles")?,
+            entitlements: values(attributes, "entitlements")?,
+        })
+    }
+}
+
+/// Longest string of an identity attribute, in bytes: what a token's claim is compared with at most.
+pub const MAX_NAME_BYTES: usize = 1024;
+
+/// A string attribute; absent, null and empty are the same.
+pub(super) fn text(
+    attributes: &Attributes,
+    name: &'static str,
+) -> Result<Option<Arc<str>>, Refused> {
+    match attributes.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(Value::String(text)) => bounded(name, text).map(Some),
+        Some(_) => Err(Refused::invalid(name, "not a string")),
+    }
+}
+
+fn bounded(name: &'static str, text: &str) -> Result<Arc<str>, Refused> {
+    if text.len() > MAX_NAME_BYTES {
+        return Err(Refused::invalid(name, "longer than 1024 bytes"));
+    }
+    if text.contains('\0') {
+        return Err(Refused::invalid(name, "contains NUL"));
+    }
+    Ok(text.into())
+}
+
+/// The `value` of each element of a multi-valued attribute.
+fn values(attributes: &Attributes, name: &'static str) -> Result<Box<[Arc<str>]>, Refused> {
+    let elements = match attributes.get(name) {
+        None | Some(Value::Null) => return Ok(Box::default()),
+        Some(Value::Array(elements)) => elements,
+        Some(_) => return Err(Refused::invalid(name, "not a list")),
+    };
+    let mut values = Vec::with_capacity(elements.len());
+    for element in elements {
+        match element.get("value") {
+            Some(Value::String(text)) if !text.is_empty() => values.push(bounded(name, text)?),
+            None | Some(Value::Null | Value::String(_)) => {}
+            Some(_) => return Err(Refused::invalid(name, "a value that is not a string")),
+        }
+    }
+    values.sort();
+    values.dedup();
+    Ok(values.into())
+}
+
+/// A user of one tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Its internal number.
+    pub slot: Slot,
+    /// Its SCIM id.
+    pub id: Uuid,
+    /// When it was made and changed.
+    pub meta: Meta,
+    /// What it is known by and holds.
+    pub identity: Identity,
+    pub(crate) document: Box<str>,
+}
+
+impl User {
+    pub(crate) fn new(
+        slot: Slot,
+        id: Uuid,
+        meta: Meta,
+        attributes: &Attributes,
+    ) -> Result<User, Refused> {
+        Ok(User {
+            slot,
+            id,
+            meta,
+            identity: Identity::of(attributes)?,
+            document: document(attributes),
+        })
+    }
+
+    /// All its attributes.
+    pub fn attributes(&self) -> Attributes {
+        parsed(&self.document)
+    }
+
+    /// Every name that a token can know it by, now.
+    pub(crate) fn names(&self) -> impl Iterator<Item = Name> + '_ {
+        Attribute::ALL.into_iter().flat_map(|attribute| {
+            let values = self.values(attribute).into_iter();
+            values.map(move |value| Name { attribute, value })
+        })
+    }
+
+    /// Every value that a token of a binding to `attribute` can know it by, now.
+    pub(crate) fn values(&self, attribute: Attribute) -> Vec<Arc<str>> {
+        match attribute {
+            Attribute::Id => vec![self.id.to_string().into()],
+            Attribute::ExternalId => self.identity.external_id.iter().cloned().collect(),
+            Attribute::UserName => vec![self.identity.user_name.clone()],
+            Attribute::Email => self.identity.emails.to_vec(),
+        }
+    }
+}
+
+pub(super) fn document(attributes: &Attributes) -> Box<str> {
+    // A map of JSON values always has a text.
+    serde_json::to_string(attributes)
+        .unwrap_or_else(|_| "{}".to_owned())
+        .into()
+}
+
+pub(super) fn parsed(document: &str) -> Attributes {
+    // Written by `document` alone.
+    serde_json::from_str(document).unwrap_or_default()
+}
+
+/// What names are compared by where case must not matter: `userName` within its tenant (RFC 7643 section 4.1.1).
+/// Unicode lower case, applied until it changes nothing, so that folding twice is folding once.
+pub fn fold(name: &str) -> String {
+    let mut folded = name.to_lowercase();
+    loop {
+        let again = folded.to_lowercase();
+        if again == folded {
+            return folded;
+        }
+        folded = again;
+    }
+}

@@ -1,0 +1,117 @@
+//! Snapshots and deltas as messages. Going out can't fail.
+
+use std::sync::Arc;
+
+use scimesh_proto::digest::SubjectDigest;
+use scimesh_proto::scope::Scope;
+use scimesh_proto::snapshot::{TermSet, TermState, entries};
+use scimesh_proto::wire::v1::feeder_message::Message;
+use scimesh_proto::wire::{CHUNK_ENTRIES, FORMAT, v1};
+
+use crate::directory::{Change, Content, Directory, Resolved, Touch, Touched, touched_names};
+
+/// Entries in a delta at most: 1.7 MB. Whoever is further behind gets a snapshot.
+const DELTA_ENTRIES: usize = 100_000;
+
+pub(super) fn message(message: Message) -> v1::FeederMessage {
+    v1::FeederMessage {
+        message: Some(message),
+    }
+}
+
+/// The whole content of a scope, whose totals are `content`.
+pub(super) fn snapshot(
+    directory: &Directory,
+    scope: &Scope,
+    content: Content,
+) -> Arc<[v1::FeederMessage]> {
+    let mut resolved = Resolved::new(directory, scope);
+    let start = v1::SnapshotStart {
+        format: FORMAT,
+        position: Some((&directory.position()).into()),
+        key: directory.keys().content.as_bytes().to_vec().into(),
+        bindings: resolved.bindings().iter().map(Into::into).collect(),
+        terms: states(resolved.states()),
+        entries: content.entries,
+    };
+    let mut messages = vec![message(Message::SnapshotStart(start))];
+    let mut chunk: Vec<(SubjectDigest, TermSet)> = Vec::new();
+    let mut flush = |chunk: &mut Vec<(SubjectDigest, TermSet)>| {
+        let packed = entries::encode(chunk.iter().map(|(subject, set)| (*subject, set)));
+        let entries = Some(packed);
+        messages.push(message(Message::SnapshotChunk(v1::SnapshotChunk {
+            entries,
+        })));
+        chunk.clear();
+    };
+    resolved.for_each(|subject, terms| {
+        chunk.push((subject, terms.clone()));
+        if chunk.len() == CHUNK_ENTRIES {
+            flush(&mut chunk);
+        }
+    });
+    if !chunk.is_empty() {
+        flush(&mut chunk);
+    }
+    messages.push(message(Message::SnapshotEnd(v1::SnapshotEnd {
+        digest: content.digest.to_bytes().to_vec().into(),
+    })));
+    messages.into()
+}
+
+/// What `changes` made of the content since revision `held`. None if only a snapshot can tell, or is shorter.
+pub(super) fn delta(
+    directory: &Directory,
+    scope: &Scope,
+    content: Content,
+    held: u64,
+    changes: &[Arc<Change>],
+) -> Option<v1::FeederMessage> {
+    let mut resolved = Resolved::new(directory, scope);
+    let Touch::Names(names) = touched_names(&resolved, changes) else {
+        return None;
+    };
+    if names.len() > DELTA_ENTRIES || names.len() as u64 > content.entries.max(64) {
+        return None;
+    }
+    let bindings = resolved.bindings();
+    let mut changed: Vec<(SubjectDigest, TermSet)> = Vec::new();
+    let mut removed: Vec<u8> = Vec::new();
+    for name in &names {
+        let entry = resolved.entry(name);
+        for binding in &bindings {
+            if binding.attribute != name.attribute {
+                continue;
+            }
+            let subject = resolved.subject(binding, &name.value);
+            match &entry {
+                Some(terms) => changed.push((subject, terms.clone())),
+                None => removed.extend_from_slice(&subject.0),
+            }
+        }
+    }
+    let groups_changed = changes
+        .iter()
+        .flat_map(|change| &change.touched)
+        .any(|(_, touched)| matches!(touched, Touched::Group { .. }));
+    let terms = groups_changed.then(|| v1::TermStateList {
+        states: states(resolved.states()),
+    });
+    let delta = v1::Delta {
+        format: FORMAT,
+        from: held,
+        to: Some((&directory.position()).into()),
+        bindings: None,
+        terms,
+        changed: (!changed.is_empty())
+            .then(|| entries::encode(changed.iter().map(|(subject, set)| (*subject, set)))),
+        removed: removed.into(),
+        digest: content.digest.to_bytes().to_vec().into(),
+    };
+    Some(message(Message::Delta(delta)))
+}
+
+fn states(states: &[TermState]) -> Vec<i32> {
+    let states = states.iter().copied().map(v1::TermState::from);
+    states.map(Into::into).collect()
+}

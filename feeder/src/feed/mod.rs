@@ -1,0 +1,166 @@
+//! The feed: streams to every filter the part of the directory that its policy can ask about.
+//!
+//! ```text
+//! ledger --directory--> scope (one task a scope: digest, encoded updates) --> stream (one task a filter) --> gRPC
+//! ```
+
+mod encode;
+#[cfg(test)]
+mod model;
+mod peer;
+mod scope;
+mod stream;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures::Stream;
+use scimesh_proto::position::Position;
+use scimesh_proto::wire::v1;
+use scimesh_proto::wire::v1::feed_server::FeedServer;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tonic::{Request, Response, Status, Streaming};
+
+pub use peer::{Peer, PeerMode};
+use scope::Scopes;
+
+use crate::ledger::Ledger;
+
+/// Bytes of a filter's message at most: a hello with the longest scope.
+const MAX_INBOUND: usize = 2 << 20;
+
+/// Messages between a stream's task and its connection.
+const OUTBOUND: usize = 4;
+
+/// What all streams share.
+#[derive(Debug)]
+struct Feed {
+    ledger: Ledger,
+    scopes: Scopes,
+    peers: PeerMode,
+    rolled_back: AtomicBool,
+}
+
+impl Feed {
+    /// Where a filter that shows this position stands in this database: the revision to go on from, or none if it must
+    /// start over. An error if the position can't be followed up.
+    fn place(&self, held: &Position) -> Result<Option<u64>, Status> {
+        let directory = self.ledger.directory();
+        let history = directory.history();
+        if held.history == history {
+            if held.revision <= directory.revision() {
+                return Ok(Some(held.revision));
+            }
+            if directory.issued(held) {
+                // A filter knows more of this history than this database: it is an old copy.
+                if !self.rolled_back.swap(true, Ordering::Relaxed) {
+                    tracing::error!(
+                        held = held.revision,
+                        stored = directory.revision(),
+                        "a filter proves a revision that this database does not have: the database is an old copy; leases are no longer renewed"
+                    );
+                }
+                return Err(Status::failed_precondition("this feeder's database is old"));
+            }
+            return Err(Status::invalid_argument(
+                "a revision ahead, without its proof",
+            ));
+        }
+        if held.history.generation >= history.generation {
+            return Err(Status::failed_precondition(
+                "the filter holds a later history than this database's, or another one of its generation",
+            ));
+        }
+        Ok(None)
+    }
+
+    fn rolled_back(&self) -> bool {
+        self.rolled_back.load(Ordering::Relaxed)
+    }
+}
+
+/// The gRPC service, and a handle on its streams.
+#[derive(Debug, Clone)]
+pub struct FeedService {
+    feed: Arc<Feed>,
+    streams: TaskTracker,
+    closing: CancellationToken,
+}
+
+impl FeedService {
+    /// A service over `ledger` for peers that are known by `peers`.
+    pub fn new(ledger: Ledger, peers: PeerMode) -> FeedService {
+        FeedService {
+            feed: Arc::new(Feed {
+                ledger,
+                scopes: Scopes::default(),
+                peers,
+                rolled_back: AtomicBool::new(false),
+            }),
+            streams: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        }
+    }
+
+    /// What tonic serves.
+    pub fn server(&self) -> FeedServer<FeedService> {
+        FeedServer::new(self.clone()).max_decoding_message_size(MAX_INBOUND)
+    }
+
+    /// How many streams are open.
+    pub fn streams(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// How many scopes they follow.
+    pub fn scopes(&self) -> usize {
+        self.feed.scopes.count()
+    }
+
+    /// Whether a filter has proved that this database is an old copy. No lease is renewed then.
+    pub fn rolled_back(&self) -> bool {
+        self.feed.rolled_back()
+    }
+
+    /// Ends every stream, and returns when all have ended.
+    pub async fn close(&self) {
+        self.closing.cancel();
+        self.streams.close();
+        self.streams.wait().await;
+    }
+}
+
+#[tonic::async_trait]
+impl v1::feed_server::Feed for FeedService {
+    type StreamStream = Pin<Box<dyn Stream<Item = Result<v1::FeederMessage, Status>> + Send>>;
+
+    async fn stream(
+        &self,
+        request: Request<Streaming<v1::FilterMessage>>,
+    ) -> Result<Response<Self::StreamStream>, Status> {
+        let peer = peer::identify(self.feed.peers, request.metadata());
+        let peer = peer.inspect_err(|status| {
+            tracing::warn!(reason = status.message(), "a stream was refused");
+        })?;
+        let (out, outbound) = mpsc::channel(OUTBOUND);
+        let feed = self.feed.clone();
+        let closing = self.closing.clone();
+        let inbound = request.into_inner();
+        self.streams.spawn(async move {
+            let ended = tokio::select! {
+                ended = stream::serve(&feed, &peer, inbound, &out) => ended,
+                () = closing.cancelled() => Err(Status::unavailable("the feeder is shutting down")),
+            };
+            if let Err(status) = ended {
+                tracing::info!(%peer, reason = status.message(), "a stream ended");
+                // A reader that has stopped reading is not waited for.
+                let _ = out.try_send(Err(status));
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(outbound))))
+    }
+}

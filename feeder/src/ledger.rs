@@ -1,0 +1,363 @@
+//! The only way to change anything: one writer, which makes the next directory, stores it, and only then shows it.
+//!
+//! Commands that arrive together share one transaction and one sync. Each is made on its own: one that is refused leaves
+//! no trace, and does not hold up the others.
+
+use std::sync::Arc;
+use std::thread;
+
+use jiff::Timestamp;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::directory::{Change, Directory, Draft, Made, Row};
+use crate::store::{CommitError, Store};
+
+/// Commands that wait at most; more make their senders wait.
+const QUEUE: usize = 1024;
+/// Commands in one transaction at most.
+const BATCH: usize = 256;
+
+/// A handle on the writer. The writer ends when the last handle is dropped.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    jobs: mpsc::Sender<Box<dyn Job>>,
+    directory: watch::Receiver<Arc<Directory>>,
+    broken: watch::Receiver<Option<CommitError>>,
+}
+
+/// What a command made, now durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Committed<T> {
+    /// What the command returned.
+    pub value: T,
+    /// The revision at which it holds.
+    pub revision: u64,
+}
+
+/// Why a command did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed<E> {
+    /// The command itself said no.
+    #[error(transparent)]
+    Refused(E),
+    /// The store can't write now. The outcome of what was under way is unknown; nothing of it is shown.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Writing is not possible now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// The store said so.
+    #[error(transparent)]
+    Store(#[from] CommitError),
+    /// The feeder is shutting down.
+    #[error("the feeder is shutting down")]
+    Closed,
+}
+
+/// The writer's thread. Await [`Writer::ended`] to learn that it has stopped.
+#[derive(Debug)]
+pub struct Writer {
+    ended: oneshot::Receiver<()>,
+}
+
+impl Writer {
+    /// Returns when the writer has stopped: after the last [`Ledger`] is gone and all that it took is stored, or because
+    /// it panicked.
+    pub async fn ended(&mut self) {
+        let _ = (&mut self.ended).await;
+    }
+}
+
+impl Ledger {
+    /// Starts the writer over an opened store.
+    pub fn start(store: Store, directory: Directory) -> std::io::Result<(Ledger, Writer)> {
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (publish, published) = watch::channel(Arc::new(directory));
+        let (broke, broken) = watch::channel(None);
+        let (end, ended) = oneshot::channel();
+        thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || {
+                write(store, queue, &publish, &broke);
+                let _ = end.send(());
+            })?;
+        let ledger = Ledger {
+            jobs,
+            directory: published,
+            broken,
+        };
+        Ok((ledger, Writer { ended }))
+    }
+
+    /// The newest durable directory.
+    pub fn directory(&self) -> Arc<Directory> {
+        self.directory.borrow().clone()
+    }
+
+    /// Follows the newest durable directory. Each is durable before it is seen here.
+    pub fn watch(&self) -> watch::Receiver<Arc<Directory>> {
+        self.directory.clone()
+    }
+
+    /// Why nothing can be written until a restart, if that is so.
+    pub fn broken(&self) -> Option<CommitError> {
+        self.broken.borrow().clone()
+    }
+
+    /// Runs `command` in the writer. Ok comes only after what it made is on stable storage and shown by
+    /// [`directory`](Self::directory). A command that changes nothing costs no sync.
+    pub async fn commit<T, E>(
+        &self,
+        command: impl FnOnce(&mut Draft) -> Result<T, E> + Send + 'static,
+    ) -> Result<Committed<T>, Failed<E>>
+    where
+        T: Send + 'static,
+        E: Send + 'static,
+    {
+        let (reply, replied) = oneshot::channel();
+        let job = Box::new(Command {
+            command: Some(command),
+            result: None,
+            reply,
+        });
+        let sent = self.jobs.send(job).await;
+        sent.map_err(|_| Unavailable::Closed)?;
+        replied.await.unwrap_or(Err(Unavailable::Closed.into()))
+    }
+}
+
+/// A command whose types the writer need not know.
+trait Job: Send {
+    /// Makes the next directory, or nothing if the command is refused.
+    fn make(&mut self, directory: &Directory, now: Timestamp) -> Option<Made>;
+
+    /// Tells the sender how it ended.
+    fn reply(self: Box<Self>, stored: Result<u64, Unavailable>);
+}
+
+struct Command<F, T, E> {
+    command: Option<F>,
+    result: Option<Result<T, E>>,
+    reply: oneshot::Sender<Result<Committed<T>, Failed<E>>>,
+}
+
+impl<F, T, E> Job for Command<F, T, E>
+where
+    F: FnOnce(&mut Draft) -> Result<T, E> + Send,
+    T: Send,
+    E: Send,
+{
+    fn make(&mut self, directory: &Directory, now: Timestamp) -> Option<Made> {
+        let command = self.command.take()?;
+        let mut draft = Draft::new(directory, now);
+        let result = command(&mut draft);
+        let made = result.is_ok().then(|| draft.finish());
+        self.result = Some(result);
+        made
+    }
+
+    fn reply(self: Box<Self>, stored: Result<u64, Unavailable>) {
+        let outcome = match (stored, self.result) {
+            (Ok(revision), Some(Ok(value))) => Ok(Committed { value, revision }),
+            (Ok(_), Some(Err(error))) => Err(Failed::Refused(error)),
+            // A refusal may rest on what an earlier command of the batch made, which is now void.
+            (Err(unavailable), _) => Err(unavailable.into()),
+            (Ok(_), None) => Err(Unavailable::Closed.into()),
+        };
+        // Whoever asked may be gone.
+        let _ = self.reply.send(outcome);
+    }
+}
+
+/// What a batch adds up to.
+struct Batch {
+    directory: Directory,
+    rows: Vec<Row>,
+    changes: Vec<Arc<Change>>,
+    replies: Vec<(Box<dyn Job>, u64)>,
+}
+
+fn write(
+    mut store: Store,
+    mut queue: mpsc::Receiver<Box<dyn Job>>,
+    publish: &watch::Sender<Arc<Directory>>,
+    broke: &watch::Sender<Option<CommitError>>,
+) {
+    let mut jobs = Vec::with_capacity(BATCH);
+    while queue.blocking_recv_many(&mut jobs, BATCH) > 0 {
+        let current = publish.borrow().clone();
+        let batch = make(&current, jobs.drain(..));
+        let stored = if batch.rows.is_empty() {
+            Ok(())
+        } else {
+            store.commit(&batch.rows, &batch.changes, &batch.directory)
+        };
+        match &stored {
+            Ok(()) if batch.rows.is_empty() => {}
+            Ok(()) => {
+                publish.send_replace(Arc::new(batch.directory));
+            }
+            Err(error) => {
+                tracing::error!(%error, "nothing of {} commands was stored", batch.replies.len());
+                if let CommitError::Broken(_) = error {
+                    broke.send_replace(Some(error.clone()));
+                }
+            }
+        }
+        for (job, revision) in batch.replies {
+            job.reply(match &stored {
+                Ok(()) => Ok(revision),
+                Err(error) => Err(error.clone().into()),
+            });
+        }
+        store.checkpoint();
+    }
+}
+
+fn make(current: &Directory, jobs: impl Iterator<Item = Box<dyn Job>>) -> Batch {
+    let now = Timestamp::now();
+    let mut batch = Batch {
+        directory: current.clone(),
+        rows: Vec::new(),
+        changes: Vec::new(),
+        replies: Vec::new(),
+    };
+    for mut job in jobs {
+        if let Some(made) = job.make(&batch.directory, now)
+            && !made.rows.is_empty()
+        {
+            batch.directory = made.directory;
+            batch.rows.extend(made.rows);
+            batch.changes.extend(made.change);
+        }
+        let revision = batch.directory.revision();
+        batch.replies.push((job, revision));
+    }
+    batch
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::directory::{Attributes, Refused};
+
+    fn open(dir: &Path) -> (Ledger, Writer) {
+        let (store, directory) = Store::open(dir).unwrap();
+        Ledger::start(store, directory).unwrap()
+    }
+
+    async fn close(ledger: Ledger, mut writer: Writer) {
+        drop(ledger);
+        writer.ended().await;
+    }
+
+    fn attributes(value: serde_json::Value) -> Attributes {
+        value.as_object().unwrap().clone()
+    }
+
+    async fn create_user(ledger: &Ledger, name: &str) -> Result<u64, Failed<Refused>> {
+        let user = attributes(json!({"userName": name, "externalId": name, "active": true}));
+        let committed = ledger
+            .commit(move |draft| draft.create_user("corp", user))
+            .await?;
+        Ok(committed.revision)
+    }
+
+    #[tokio::test]
+    async fn what_was_committed_is_there_after_reopening() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ledger, writer) = open(dir.path());
+        ledger
+            .commit(|draft| draft.create_tenant("corp"))
+            .await
+            .unwrap();
+        create_user(&ledger, "ada").await.unwrap();
+        let revision = create_user(&ledger, "ben").await.unwrap();
+        let group = ledger
+            .commit(|draft| {
+                let ids: Vec<_> = draft.tenant("corp")?.users().map(|user| user.id).collect();
+                let admins = attributes(json!({"displayName": "admins"}));
+                let admins = draft.create_group("corp", admins, &ids)?;
+                let outer = attributes(json!({"displayName": "outer"}));
+                draft.create_group("corp", outer, &[admins.id])?;
+                draft.remove_members("corp", admins.id, &ids[..1])
+            })
+            .await
+            .unwrap();
+        assert_eq!(group.revision, revision + 1);
+        let before = ledger.directory();
+        close(ledger, writer).await;
+
+        let (ledger, writer) = open(dir.path());
+        let after = ledger.directory();
+        assert_eq!(after.position(), before.position());
+        assert_eq!(after.next_numbers(), before.next_numbers());
+        assert_eq!(after.changes_since(0), before.changes_since(0));
+        assert_eq!(
+            after.changes_since(0).unwrap().len() as u64,
+            after.revision()
+        );
+        let of = |directory: &Directory| {
+            let tenant = directory.tenant("corp").unwrap();
+            let users: Vec<_> = tenant.users().cloned().collect();
+            let groups: Vec<_> = tenant.groups().cloned().collect();
+            (users, groups)
+        };
+        assert_eq!(of(&after), of(&before));
+        close(ledger, writer).await;
+    }
+
+    #[tokio::test]
+    async fn one_refused_command_holds_up_no_other_and_leaves_no_trace() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ledger, writer) = open(dir.path());
+        ledger
+            .commit(|draft| draft.create_tenant("corp"))
+            .await
+            .unwrap();
+        let names = ["ada", "ben", "ADA", "cyd", "ben"];
+        let outcomes =
+            futures::future::join_all(names.map(|name| create_user(&ledger, name))).await;
+        let taken = outcomes
+            .iter()
+            .filter(|outcome| matches!(outcome, Err(Failed::Refused(Refused::UserNameTaken))));
+        assert_eq!(taken.count(), 2);
+        let directory = ledger.directory();
+        assert_eq!(directory.tenant("corp").unwrap().user_count(), 3);
+        assert_eq!(directory.revision(), 4);
+        close(ledger, writer).await;
+    }
+
+    #[tokio::test]
+    async fn a_second_process_on_the_same_database_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ledger, writer) = open(dir.path());
+        assert!(Store::open(dir.path()).is_err());
+        close(ledger, writer).await;
+        Store::open(dir.path()).unwrap();
+    }
+
+    #[test]
+    fn the_write_ahead_log_does_not_grow_without_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, directory) = Store::open(dir.path()).unwrap();
+        let mut directory = directory;
+        for round in 0..1000 {
+            let mut draft = Draft::new(&directory, Timestamp::now());
+            draft.create_tenant(&format!("t{round}")).unwrap();
+            let made = draft.finish();
+            let changes: Vec<_> = made.change.into_iter().collect();
+            store.commit(&made.rows, &changes, &made.directory).unwrap();
+            store.checkpoint();
+            directory = made.directory;
+        }
+        let log = dir.path().join("scimesh.db-wal");
+        assert!(std::fs::metadata(log).unwrap().len() < 8 << 20);
+    }
+}

@@ -1,0 +1,188 @@
+//! The embedded store: one SQLite file, written by one connection.
+//!
+//! A batch of changes, their rows, the change log and the revision are one transaction. When [`Store::commit`] returns
+//! Ok, the transaction is on stable storage: the journal is a write-ahead log that is synced with every commit
+//! (`synchronous=FULL`). Owns the file; knows nothing of SCIM, HTTP or streams.
+
+mod load;
+mod write;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rusqlite::{Connection, ErrorCode, ffi};
+use rusqlite_migration::{M, Migrations};
+
+use crate::directory::{Change, Directory, Row};
+
+const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("schema.sql"))];
+
+/// The file's name in the data directory.
+pub const FILE_NAME: &str = "scimesh.db";
+
+/// Pages in the write-ahead log from which on they are moved into the file: 4 MiB.
+const CHECKPOINT_PAGES: i64 = 1000;
+
+/// Why the store could not be opened or read.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// SQLite says no.
+    #[error("{path}: {source}")]
+    Sqlite {
+        /// The database file.
+        path: PathBuf,
+        /// What it said.
+        source: rusqlite::Error,
+    },
+    /// The schema could not be brought up to date.
+    #[error("{path}: {source}")]
+    Migration {
+        /// The database file.
+        path: PathBuf,
+        /// What went wrong; a database of a newer version is one.
+        source: rusqlite_migration::Error,
+    },
+    /// The data directory could not be synced.
+    #[error("{path}: {source}")]
+    Directory {
+        /// The data directory.
+        path: PathBuf,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+    /// A row says what no version has ever written.
+    #[error("{path}: {what}")]
+    Corrupt {
+        /// The database file.
+        path: PathBuf,
+        /// Which row, and what is wrong with it.
+        what: String,
+    },
+}
+
+/// Why a batch was not stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// The disk is full. Nothing was stored; a later batch may be.
+    #[error("the disk is full: {0}")]
+    Full(String),
+    /// What reached the disk is unknown. Nothing may be acknowledged any more before a restart.
+    #[error("the store failed, and must be reopened: {0}")]
+    Broken(String),
+}
+
+/// The open database.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+    broken: Option<CommitError>,
+}
+
+impl Store {
+    /// Opens or makes the database in `data_dir`, which must exist, and reads the directory out of it.
+    pub fn open(data_dir: &Path) -> Result<(Store, Directory), OpenError> {
+        let path = data_dir.join(FILE_NAME);
+        let (connection, directory) = open(&path)?;
+        // SQLite syncs files; that they are in the directory is ours to sync.
+        File::open(data_dir)
+            .and_then(|dir| dir.sync_all())
+            .map_err(|source| OpenError::Directory {
+                path: data_dir.to_owned(),
+                source,
+            })?;
+        let store = Store {
+            connection,
+            path,
+            broken: None,
+        };
+        Ok((store, directory))
+    }
+
+    /// Stores what a batch of commands made, up to `directory`. After an error the batch must be dropped.
+    pub fn commit(
+        &mut self,
+        rows: &[Row],
+        changes: &[Arc<Change>],
+        directory: &Directory,
+    ) -> Result<(), CommitError> {
+        if let Some(broken) = &self.broken {
+            return Err(broken.clone());
+        }
+        write::batch(&mut self.connection, rows, changes, directory).map_err(|error| {
+            let error = classify(&error);
+            if matches!(error, CommitError::Broken(_)) {
+                self.broken = Some(error.clone());
+            }
+            error
+        })
+    }
+
+    /// Moves the write-ahead log into the file when it has grown long. Costs nothing of what was acknowledged: a failure
+    /// leaves the log as it is.
+    pub fn checkpoint(&mut self) {
+        if self.broken.is_some() {
+            return;
+        }
+        let log_pages = || -> rusqlite::Result<i64> {
+            let pages: i64 =
+                self.connection
+                    .query_row("PRAGMA wal_checkpoint(NOOP)", [], |row| row.get(1))?;
+            if pages >= CHECKPOINT_PAGES {
+                self.connection
+                    .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+            }
+            Ok(pages)
+        };
+        if let Err(error) = log_pages() {
+            tracing::error!(path = %self.path.display(), %error, "could not move the write-ahead log into the database");
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<(Connection, Directory), OpenError> {
+    let sqlite = |source| OpenError::Sqlite {
+        path: path.to_owned(),
+        source,
+    };
+    let mut connection = Connection::open(path).map_err(sqlite)?;
+    settings(&connection).map_err(sqlite)?;
+    Migrations::from_slice(MIGRATIONS)
+        .to_latest(&mut connection)
+        .map_err(|source| OpenError::Migration {
+            path: path.to_owned(),
+            source,
+        })?;
+    write::begin_history(&mut connection).map_err(sqlite)?;
+    let directory = load::directory(&connection).map_err(|error| match error {
+        load::LoadError::Sqlite(source) => sqlite(source),
+        load::LoadError::Corrupt(what) => OpenError::Corrupt {
+            path: path.to_owned(),
+            what,
+        },
+    })?;
+    Ok((connection, directory))
+}
+
+fn settings(connection: &Connection) -> rusqlite::Result<()> {
+    // Exclusive: no second process, and no shared-memory file beside the log.
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    // Checkpoints are made after the reply, not within a commit.
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "foreign_keys", "OFF")
+}
+
+/// A full disk refuses a write before anything was promised; after any other failure the state of the disk is unknown.
+/// A sync that failed once may succeed later without having written what the first one was to write.
+fn classify(error: &rusqlite::Error) -> CommitError {
+    match error.sqlite_error() {
+        Some(ffi::Error {
+            code: ErrorCode::DiskFull,
+            ..
+        }) => CommitError::Full(error.to_string()),
+        _ => CommitError::Broken(error.to_string()),
+    }
+}

@@ -1,0 +1,195 @@
+//! Rows in.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use scimesh_proto::binding::Binding;
+
+use crate::directory::{Change, Directory, Group, Row, Slot, Token, User};
+
+/// Gives a new database its history and keys.
+pub(super) fn begin_history(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let has_history: bool =
+        transaction.query_row("SELECT EXISTS (SELECT 1 FROM history)", [], |row| {
+            row.get(0)
+        })?;
+    if !has_history {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let generation = now.map_or(1, |since| since.as_secs()) as i64;
+        transaction.execute(
+            "INSERT INTO history (generation, id, content_key, proof_key) VALUES (?1, ?2, ?3, ?4)",
+            params![
+                generation,
+                rand::random::<[u8; 16]>(),
+                rand::random::<[u8; 32]>(),
+                rand::random::<[u8; 32]>()
+            ],
+        )?;
+        transaction.execute(
+            "INSERT INTO standing (revision, next_slot, next_tenant) VALUES (0, 1, 1)",
+            [],
+        )?;
+    }
+    transaction.commit()
+}
+
+/// One transaction: the rows, the change log, and where the directory stands.
+pub(super) fn batch(
+    connection: &mut Connection,
+    rows: &[Row],
+    changes: &[Arc<Change>],
+    directory: &Directory,
+) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for row in rows {
+        write(&transaction, row)?;
+    }
+    for change in changes {
+        let touched = serde_json::to_string(&change.touched)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        transaction
+            .prepare_cached("INSERT INTO changes (revision, touched) VALUES (?1, ?2)")?
+            .execute(params![change.revision as i64, touched])?;
+    }
+    if let Some(oldest) = directory.change_log().oldest() {
+        transaction
+            .prepare_cached("DELETE FROM changes WHERE revision < ?1")?
+            .execute([oldest as i64])?;
+    }
+    let (next_slot, next_tenant) = directory.next_numbers();
+    transaction
+        .prepare_cached("UPDATE standing SET revision = ?1, next_slot = ?2, next_tenant = ?3")?
+        .execute(params![directory.revision() as i64, next_slot, next_tenant])?;
+    transaction.commit()
+}
+
+fn write(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
+    let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| {
+        transaction.prepare_cached(sql)?.execute(values).map(drop)
+    };
+    match row {
+        Row::Tenant(number, name) => run(
+            "INSERT INTO tenants (number, name) VALUES (?1, ?2)",
+            &[number, &&**name],
+        ),
+        Row::DropTenant(number) => drop_tenant(transaction, *number),
+        Row::Binding(tenant, binding) => write_binding(transaction, *tenant, binding),
+        Row::DropBinding(tenant, issuer) => run(
+            "DELETE FROM bindings WHERE tenant = ?1 AND issuer = ?2",
+            &[tenant, issuer],
+        ),
+        Row::Token(tenant, token) => write_token(transaction, *tenant, token),
+        Row::DropToken(id) => run("DELETE FROM tokens WHERE id = ?1", &[id]),
+        Row::User(tenant, user) => write_user(transaction, *tenant, user),
+        Row::DropUser(slot) => run("DELETE FROM users WHERE slot = ?1", &[&slot.0]),
+        Row::Group(tenant, group) => write_group(transaction, *tenant, group),
+        Row::DropGroup(slot) => drop_group(transaction, *slot),
+        Row::Member(group, member) => run(
+            "INSERT INTO members (group_slot, member_slot) VALUES (?1, ?2)",
+            &[&group.0, &member.0],
+        ),
+        Row::DropMember(group, member) => run(
+            "DELETE FROM members WHERE group_slot = ?1 AND member_slot = ?2",
+            &[&group.0, &member.0],
+        ),
+    }
+}
+
+fn write_user(transaction: &Transaction<'_>, tenant: u32, user: &User) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO users (slot, tenant, id, attributes, created, modified, version)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            user.slot.0,
+            tenant,
+            user.id.as_bytes(),
+            &*user.document,
+            user.meta.created.as_millisecond(),
+            user.meta.modified.as_millisecond(),
+            user.meta.version as i64
+        ])
+        .map(drop)
+}
+
+fn write_group(transaction: &Transaction<'_>, tenant: u32, group: &Group) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO groups (slot, tenant, id, attributes, created, modified, version)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            group.slot.0,
+            tenant,
+            group.id.as_bytes(),
+            &*group.document,
+            group.meta.created.as_millisecond(),
+            group.meta.modified.as_millisecond(),
+            group.meta.version as i64
+        ])
+        .map(drop)
+}
+
+fn drop_group(transaction: &Transaction<'_>, slot: Slot) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("DELETE FROM members WHERE group_slot = ?1")?
+        .execute([slot.0])?;
+    transaction
+        .prepare_cached("DELETE FROM groups WHERE slot = ?1")?
+        .execute([slot.0])
+        .map(drop)
+}
+
+fn write_binding(
+    transaction: &Transaction<'_>,
+    tenant: u32,
+    binding: &Binding,
+) -> rusqlite::Result<()> {
+    let pin = binding.pin.as_ref();
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO bindings (tenant, issuer, claim, attribute, pin_claim, pin_value)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            tenant,
+            binding.issuer,
+            binding.claim,
+            binding.attribute.as_str(),
+            pin.map(|pin| &pin.claim),
+            pin.map(|pin| &pin.value)
+        ])
+        .map(drop)
+}
+
+fn write_token(transaction: &Transaction<'_>, tenant: u32, token: &Token) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "INSERT INTO tokens (id, tenant, hash, created, expires) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
+        .execute(params![
+            token.id,
+            tenant,
+            token.hash.0,
+            token.created.as_millisecond(),
+            token.expires.map(|expires| expires.as_millisecond())
+        ])
+        .map(drop)
+}
+
+fn drop_tenant(transaction: &Transaction<'_>, number: u32) -> rusqlite::Result<()> {
+    for sql in [
+        "DELETE FROM members WHERE group_slot IN (SELECT slot FROM groups WHERE tenant = ?1)",
+        "DELETE FROM groups WHERE tenant = ?1",
+        "DELETE FROM users WHERE tenant = ?1",
+        "DELETE FROM bindings WHERE tenant = ?1",
+        "DELETE FROM tokens WHERE tenant = ?1",
+        "DELETE FROM tenants WHERE number = ?1",
+    ] {
+        transaction.prepare_cached(sql)?.execute([number])?;
+    }
+    Ok(())
+}

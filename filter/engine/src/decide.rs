@@ -1,0 +1,136 @@
+//! The decision: the first rule that is about the request decides, alone.
+
+use std::cell::OnceCell;
+use std::time::Duration;
+
+use scimesh_proto::digest::SubjectDigest;
+use scimesh_proto::snapshot::Snapshot;
+
+use crate::claims::{Claim, Claims};
+use crate::identity::identify;
+use crate::lease::{Lease, Moment};
+use crate::matching::Target;
+use crate::policy::{Demand, Effect, Mode, Policy};
+use crate::reason::Reason;
+use crate::request::Request;
+
+/// Seconds that a token's `iat` may lie ahead: clocks differ.
+const MAX_SKEW: f64 = 60.0;
+
+/// What becomes of a request, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether it goes on. Under a SHADOW policy it always does.
+    pub allowed: bool,
+    /// Why; under a SHADOW policy, why it would be allowed or refused in ENFORCE.
+    pub reason: Reason,
+    /// The place of the rule that decided.
+    pub rule: Option<usize>,
+    /// Who asks, if that mattered and could be told.
+    pub subject: Option<SubjectDigest>,
+    /// The SHADOW rules that would have refused it, and why.
+    pub shadowed: Vec<(usize, Reason)>,
+    /// Under a SHADOW policy: why ENFORCE would have refused it.
+    pub would_refuse: Option<Reason>,
+}
+
+/// Decides. A pure function of its arguments; claims are asked for only when they matter.
+pub fn decide(
+    policy: &Policy,
+    snapshot: Option<&Snapshot>,
+    lease: &Lease,
+    request: &Request<'_>,
+    now: Moment,
+) -> Decision {
+    let facts = Facts {
+        // Terms are a tenant's own: what another tenant's snapshot says about a group of that name is about another group.
+        snapshot: snapshot.filter(|held| held.scope().tenant() == policy.scope().tenant()),
+        lease,
+        token: request.token,
+        now,
+        subject: OnceCell::new(),
+    };
+    let mut shadowed = Vec::new();
+    let (reason, rule) = match Target::new(request) {
+        Ok(target) => first_match(policy, &target, &facts, &mut shadowed),
+        Err(_) => (Reason::AmbiguousPath, None),
+    };
+    let shadow = policy.mode() == Mode::Shadow;
+    Decision {
+        allowed: shadow || reason.allows(),
+        reason,
+        rule,
+        subject: facts.subject.get().copied().and_then(Result::ok),
+        shadowed,
+        would_refuse: Some(reason).filter(|reason| shadow && !reason.allows()),
+    }
+}
+
+fn first_match(
+    policy: &Policy,
+    target: &Target<'_>,
+    facts: &Facts<'_>,
+    shadowed: &mut Vec<(usize, Reason)>,
+) -> (Reason, Option<usize>) {
+    for (index, rule) in policy.rules().iter().enumerate() {
+        if !rule.matches(target) {
+            continue;
+        }
+        let reason = match &rule.effect {
+            Effect::Public => Reason::Public,
+            Effect::Nobody => Reason::Nobody,
+            Effect::Require(demand) => match facts.check(demand) {
+                Ok(()) => Reason::Permitted,
+                Err(refused) => refused,
+            },
+        };
+        match rule.mode {
+            Mode::Enforce => return (reason, Some(index)),
+            Mode::Shadow if reason.allows() => {}
+            Mode::Shadow => shadowed.push((index, reason)),
+        }
+    }
+    (Reason::NoRule, None)
+}
+
+/// What rules ask about the user, found out once however many of them ask.
+struct Facts<'a> {
+    snapshot: Option<&'a Snapshot>,
+    lease: &'a Lease,
+    token: Option<&'a dyn Claims>,
+    now: Moment,
+    subject: OnceCell<Result<SubjectDigest, Reason>>,
+}
+
+impl Facts<'_> {
+    /// What the token says by itself comes first: a client without one is told so whether or not the feed is up. What needs
+    /// the directory needs it to be current: a stale one may not know an issuer that it knows today.
+    fn check(&self, demand: &Demand) -> Result<(), Reason> {
+        let token = self.token.ok_or(Reason::NoToken)?;
+        if let Some(max_age) = demand.max_token_age
+            && !self.issued_within(token, max_age)
+        {
+            return Err(Reason::TokenTooOld);
+        }
+        let snapshot = self.snapshot.ok_or(Reason::NoSnapshot)?;
+        if !self.lease.holds(self.now, demand.max_staleness) {
+            return Err(Reason::LeaseEnded);
+        }
+        let subject = *self.subject.get_or_init(|| identify(snapshot, token));
+        let held = snapshot.terms_of(&subject?).ok_or(Reason::UnknownSubject)?;
+        if demand.requirement.admits(snapshot, held) {
+            Ok(())
+        } else {
+            Err(Reason::NotPermitted)
+        }
+    }
+
+    fn issued_within(&self, token: &dyn Claims, max_age: Duration) -> bool {
+        let Claim::Number(issued) = token.claim("iat") else {
+            return false;
+        };
+        // Comparisons with a NaN are false, and so refuse.
+        let age = self.now.wall.as_secs_f64() - issued;
+        age >= -MAX_SKEW && age <= max_age.as_secs_f64()
+    }
+}

@@ -1,0 +1,83 @@
+//! One element of a rule's `to`.
+
+use serde::Deserialize;
+
+use super::host::HostPattern;
+use super::method::MethodPattern;
+use super::path_pattern::PathPattern;
+use super::port::Port;
+use super::target::Target;
+use crate::policy::strict::{NonEmpty, present};
+
+/// Conditions that a request meets all together; what is absent is no condition. As in Istio's AuthorizationPolicy.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Operation {
+    #[serde(default, deserialize_with = "present")]
+    hosts: Option<NonEmpty<HostPattern>>,
+    #[serde(default, deserialize_with = "present")]
+    not_hosts: Option<NonEmpty<HostPattern>>,
+    #[serde(default, deserialize_with = "present")]
+    ports: Option<NonEmpty<Port>>,
+    #[serde(default, deserialize_with = "present")]
+    not_ports: Option<NonEmpty<Port>>,
+    #[serde(default, deserialize_with = "present")]
+    methods: Option<NonEmpty<MethodPattern>>,
+    #[serde(default, deserialize_with = "present")]
+    not_methods: Option<NonEmpty<MethodPattern>>,
+    #[serde(default, deserialize_with = "present")]
+    paths: Option<NonEmpty<PathPattern>>,
+    #[serde(default, deserialize_with = "present")]
+    not_paths: Option<NonEmpty<PathPattern>>,
+}
+
+impl Operation {
+    /// Whether it has no condition at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.hosts.is_none()
+            && self.not_hosts.is_none()
+            && self.ports.is_none()
+            && self.not_ports.is_none()
+            && self.methods.is_none()
+            && self.not_methods.is_none()
+            && self.paths.is_none()
+            && self.not_paths.is_none()
+    }
+
+    pub(crate) fn matches(&self, target: &Target<'_>) -> bool {
+        let method = || target.method();
+        let path = || target.path();
+        let host = || target.host();
+        let port = || target.port();
+        among(&self.methods, method, |p, method| p.matches(method))
+            && outside(&self.not_methods, method, |p, method| p.resembles(method))
+            && among(&self.paths, path, |p, path| p.matches(path))
+            && outside(&self.not_paths, path, |p, path| p.matches(path))
+            && among(&self.hosts, host, |p, host| p.matches(host))
+            && outside(&self.not_hosts, host, |p, host| p.matches(host))
+            && among(&self.ports, port, |p, port| p.0 == port)
+            && outside(&self.not_ports, port, |p, port| p.0 == port)
+    }
+}
+
+/// Whether the value is known and one of the patterns matches it. No patterns: no condition.
+fn among<P, V: Copy>(
+    patterns: &Option<NonEmpty<P>>,
+    value: impl FnOnce() -> Option<V>,
+    matches: impl Fn(&P, V) -> bool,
+) -> bool {
+    patterns.as_ref().is_none_or(|patterns| {
+        value().is_some_and(|value| patterns.iter().any(|pattern| matches(pattern, value)))
+    })
+}
+
+/// Whether the value is *known* and none of the patterns matches it. No patterns: no condition.
+fn outside<P, V: Copy>(
+    patterns: &Option<NonEmpty<P>>,
+    value: impl FnOnce() -> Option<V>,
+    matches: impl Fn(&P, V) -> bool,
+) -> bool {
+    patterns.as_ref().is_none_or(|patterns| {
+        value().is_some_and(|value| !patterns.iter().any(|pattern| matches(pattern, value)))
+    })
+}

@@ -1,0 +1,174 @@
+//! A policy: an ordered list of rules over one tenant, compiled from `pluginConfig`.
+//!
+//! Whether bytes are a policy depends on those bytes and nothing else: Envoy's canary and every worker must agree.
+
+mod document;
+pub(crate) mod feed;
+pub(crate) mod hold;
+mod requirement;
+mod rule;
+pub(crate) mod strict;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use scimesh_proto::scope::Scope;
+use serde::Deserialize;
+
+use feed::Feed;
+use hold::Hold;
+pub(crate) use rule::{Demand, Effect, Rule};
+use strict::Object;
+
+/// Bytes of a policy at most.
+const MAX_BYTES: usize = 1 << 20;
+/// Rules of a policy at most: each is a metric label.
+const MAX_RULES: usize = 256;
+/// The shortest lease: a feeder's restart should fit into it.
+const MIN_STALENESS: Duration = Duration::from_secs(5);
+const DEFAULT_STALENESS: Duration = Duration::from_secs(300);
+
+/// Whether decisions are carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Mode {
+    /// They are.
+    #[default]
+    Enforce,
+    /// They are recorded: a rule is skipped, a policy refuses nothing.
+    Shadow,
+}
+
+/// A compiled policy. It never changes.
+#[derive(Debug)]
+pub struct Policy {
+    scope: Scope,
+    feed: Feed,
+    hold: Hold,
+    min_staleness: Duration,
+    mode: Mode,
+    rules: Vec<Rule>,
+}
+
+/// Why bytes are no policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct InvalidPolicy {
+    /// The path of the field, with the rule's number and, if it was read, name; `.` for the document.
+    pub field: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl InvalidPolicy {
+    fn at(field: impl Into<String>, problem: impl Into<String>) -> InvalidPolicy {
+        InvalidPolicy {
+            field: field.into(),
+            problem: problem.into(),
+        }
+    }
+}
+
+impl Policy {
+    /// Reads `pluginConfig`, strictly: an unknown or repeated field, null, an empty list, a wrong type, a pattern that
+    /// can't match are errors.
+    pub fn parse(json: &[u8]) -> Result<Policy, InvalidPolicy> {
+        if json.len() > MAX_BYTES {
+            return Err(InvalidPolicy::at(
+                ".",
+                format!("more than {MAX_BYTES} bytes"),
+            ));
+        }
+        let mut reader = serde_json::Deserializer::from_slice(json);
+        let Object(document): Object<document::Policy> =
+            serde_path_to_error::deserialize(&mut reader)
+                .map_err(|e| InvalidPolicy::at(e.path().to_string(), e.inner().to_string()))?;
+        reader
+            .end()
+            .map_err(|e| InvalidPolicy::at(".", e.to_string()))?;
+        Policy::compile(document)
+    }
+
+    fn compile(document: document::Policy) -> Result<Policy, InvalidPolicy> {
+        let wrong = |(field, problem): (&str, &str)| InvalidPolicy::at(field, problem);
+        let feed = Feed::compile(document.feed.0).map_err(wrong)?;
+        let hold = document.hold.map(|Object(hold)| Hold::compile(hold));
+        let hold = hold.transpose().map_err(wrong)?.unwrap_or_default();
+        let max_staleness = document
+            .max_staleness
+            .map_or(DEFAULT_STALENESS, |span| span.0);
+        if max_staleness < MIN_STALENESS {
+            return Err(wrong(("maxStaleness", "at least 5s")));
+        }
+        let mut rules = Vec::new();
+        let mut names = HashSet::new();
+        for (index, Object(rule)) in document.rules.into_iter().enumerate() {
+            if index == MAX_RULES {
+                return Err(wrong(("rules", "more than 256")));
+            }
+            let rule = Rule::compile(index, rule, max_staleness)?;
+            if !names.insert(rule.name.clone()) {
+                return Err(InvalidPolicy::at(
+                    format!("rules[{index}].name"),
+                    format!("'{}' names another rule already", rule.name),
+                ));
+            }
+            rules.push(rule);
+        }
+        let demands = || rules.iter().filter_map(Rule::demand);
+        let terms = demands().flat_map(|demand| demand.requirement.terms().cloned());
+        let any_active = demands().any(|demand| demand.requirement.admits_without_terms());
+        let scope = Scope::new(&document.tenant, terms, any_active).map_err(|e| match e {
+            scimesh_proto::scope::InvalidScope::Tenant => {
+                InvalidPolicy::at("tenant", e.to_string())
+            }
+            scimesh_proto::scope::InvalidScope::TooManyTerms => {
+                InvalidPolicy::at("rules", e.to_string())
+            }
+        })?;
+        Ok(Policy {
+            scope,
+            feed,
+            hold,
+            min_staleness: demands()
+                .map(|demand| demand.max_staleness)
+                .fold(max_staleness, Duration::min),
+            mode: document.mode.unwrap_or_default(),
+            rules,
+        })
+    }
+
+    /// All that the feeder has to send for it.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Where the feed is.
+    pub fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// What happens to requests before the first snapshot.
+    pub fn hold(&self) -> Hold {
+        self.hold
+    }
+
+    /// The smallest `maxStaleness` of the policy and its rules: pings go out every third of it.
+    pub fn min_staleness(&self) -> Duration {
+        self.min_staleness
+    }
+
+    /// Whether anything is refused.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The name of a rule, by its place.
+    pub fn rule_name(&self, rule: usize) -> Option<&str> {
+        self.rules.get(rule).map(|rule| rule.name.as_str())
+    }
+
+    pub(crate) fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+}

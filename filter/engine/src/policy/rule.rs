@@ -1,0 +1,126 @@
+//! One rule of a policy.
+
+use std::time::Duration;
+
+use super::document::{self, Allow};
+use super::requirement::Requirement;
+use super::strict::Object;
+use super::{InvalidPolicy, MIN_STALENESS, Mode};
+use crate::matching::{Operation, Target};
+
+/// Characters of a rule's name at most: it is a metric label.
+const MAX_NAME: usize = 63;
+
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) name: String,
+    to: Vec<Operation>,
+    pub(crate) effect: Effect,
+    pub(crate) mode: Mode,
+}
+
+/// What a rule says about the requests that it matches.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    Public,
+    Nobody,
+    Require(Demand),
+}
+
+#[derive(Debug)]
+pub(crate) struct Demand {
+    pub(crate) requirement: Requirement,
+    pub(crate) max_staleness: Duration,
+    pub(crate) max_token_age: Option<Duration>,
+}
+
+impl Rule {
+    /// `max_staleness` is the policy's.
+    pub(super) fn compile(
+        index: usize,
+        document: document::Rule,
+        max_staleness: Duration,
+    ) -> Result<Rule, InvalidPolicy> {
+        let name = document.name;
+        if !is_name(&name) {
+            return Err(InvalidPolicy::at(
+                format!("rules[{index}].name"),
+                format!(
+                    "'{name}': 1 to {MAX_NAME} of a-z, 0-9 and '-', the first a letter or digit"
+                ),
+            ));
+        }
+        let wrong = |field: &str, problem: &str| {
+            InvalidPolicy::at(format!("rules[{index}] '{name}': {field}"), problem)
+        };
+        let to: Vec<Operation> = document.to.into_iter().map(|Object(to)| to).collect();
+        if to.iter().any(Operation::is_empty) {
+            return Err(wrong(
+                "to",
+                "an operation without conditions; methods: [\"*\"] is every request",
+            ));
+        }
+        let effect = match (document.allow, document.require) {
+            (Some(_), Some(_)) => return Err(wrong("require", "has allow as well; one of them")),
+            (None, None) => return Err(wrong("require", "missing, and so is allow; one of them")),
+            (Some(allow), None) => {
+                let pointless = [
+                    ("maxStaleness", document.max_staleness),
+                    ("maxTokenAge", document.max_token_age),
+                ];
+                if let Some((field, _)) = pointless.into_iter().find(|(_, span)| span.is_some()) {
+                    return Err(wrong(field, "means nothing beside allow"));
+                }
+                match allow {
+                    Allow::Public => Effect::Public,
+                    Allow::Nobody => Effect::Nobody,
+                }
+            }
+            (None, Some(Object(require))) => {
+                let own = document.max_staleness.map(|span| span.0);
+                if own.is_some_and(|own| own < MIN_STALENESS) {
+                    return Err(wrong("maxStaleness", "at least 5s"));
+                }
+                if own.is_some_and(|own| own > max_staleness) {
+                    return Err(wrong("maxStaleness", "at most the policy's"));
+                }
+                let max_token_age = document.max_token_age.map(|span| span.0);
+                if max_token_age.is_some_and(|age| age.is_zero()) {
+                    return Err(wrong("maxTokenAge", "more than zero"));
+                }
+                Effect::Require(Demand {
+                    requirement: Requirement::compile(require)
+                        .map_err(|(field, problem)| wrong(field, problem))?,
+                    max_staleness: own.unwrap_or(max_staleness),
+                    max_token_age,
+                })
+            }
+        };
+        Ok(Rule {
+            to,
+            effect,
+            mode: document.mode.unwrap_or_default(),
+            name,
+        })
+    }
+
+    /// Whether it is about this request.
+    pub(crate) fn matches(&self, target: &Target<'_>) -> bool {
+        self.to.iter().any(|operation| operation.matches(target))
+    }
+
+    /// What it demands of a user, if it asks for one.
+    pub(super) fn demand(&self) -> Option<&Demand> {
+        match &self.effect {
+            Effect::Require(demand) => Some(demand),
+            Effect::Public | Effect::Nobody => None,
+        }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    name.len() <= MAX_NAME
+        && name.bytes().next().is_some_and(plain)
+        && name.bytes().all(|b| plain(b) || b == b'-')
+}
