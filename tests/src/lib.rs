@@ -13,5 +13,6 @@ pub mod mesh;
 pub mod probe;
 pub mod process;
 pub mod scim;
+pub mod strace;
 pub mod upstream;
 pub mod wire;
