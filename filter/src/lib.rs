@@ -1,1 +1,32 @@
-//! The filter.
+//! The filter: feeds a copy of the directory's part that its policies ask about, and decides each request on it.
+//!
+//! ```text
+//! Root (one a policy) --ticks, messages--> vm::Vm --> Feed { Replica, Lease, Session }  (one a feed and scope; outlives policies)
+//! Http (one a request) --> request::answer --> scimesh_engine::decide --> verdict | problem | hold
+//! ```
+//!
+//! Only [`host`] calls the host. [`session`], [`hold`], [`vm`], [`claims`], [`headers`] and [`problem`] are pure, and
+//! tested natively. Nothing here panics: a trap takes the whole worker's VM with it.
+
+mod claims;
+mod headers;
+mod hold;
+mod host;
+mod http;
+mod problem;
+mod request;
+mod root;
+mod session;
+mod stats;
+mod vm;
+
+// `main!` writes the module's entry point, which has no documentation.
+#[allow(missing_docs, reason = "written by the SDK")]
+mod entry {
+    use crate::root::Root;
+
+    proxy_wasm::main! {{
+        proxy_wasm::set_log_level(proxy_wasm::types::LogLevel::Warn);
+        proxy_wasm::set_root_context(|id| Box::new(Root::new(id)));
+    }}
+}

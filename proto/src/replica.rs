@@ -12,13 +12,25 @@ use crate::wire::v1::nack::Reason;
 use crate::wire::{FORMAT, Malformed, v1};
 
 /// The highest (generation, revision) that a VM has applied from one feed, whatever the scope. It outlives every replica.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct HighWater(Option<Position>);
 
 impl HighWater {
     /// What it stands at.
     pub fn position(&self) -> Option<&Position> {
         self.0.as_ref()
+    }
+
+    /// What a stream must not fall below that was opened at `opened`. Streams of two scopes race each other, so within a
+    /// history one may rightly be behind the other by what has happened since it was opened.
+    pub fn floor(&self, opened: &HighWater) -> HighWater {
+        HighWater(self.0.map(|highest| match opened.0 {
+            Some(opened) if opened.history == highest.history => opened,
+            _ => Position {
+                revision: 0,
+                ..highest
+            },
+        }))
     }
 
     /// Refuses what lies below, and another history of the same generation.
@@ -51,7 +63,8 @@ impl HighWater {
         Ok(())
     }
 
-    fn raise(&mut self, position: Position) {
+    /// Notes that this position was applied.
+    pub fn raise(&mut self, position: Position) {
         if self.0.is_none_or(|old| old.order() <= position.order()) {
             self.0 = Some(position);
         }
@@ -374,4 +387,45 @@ fn read_changes(
         }
     }
     Ok(changes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::{History, Proof};
+
+    fn at(generation: u64, id: u8, revision: u64) -> Position {
+        Position {
+            history: History {
+                generation,
+                id: [id; 16],
+            },
+            revision,
+            proof: Proof([0; 16]),
+        }
+    }
+
+    fn high_water(position: Position) -> HighWater {
+        HighWater(Some(position))
+    }
+
+    #[test]
+    fn a_stream_is_held_to_what_was_known_when_it_was_opened() {
+        let opened = high_water(at(1, 1, 5));
+        let floor = high_water(at(1, 1, 9)).floor(&opened);
+        assert!(floor.admit(&at(1, 1, 5)).is_ok());
+        assert!(floor.admit(&at(1, 1, 4)).is_err());
+    }
+
+    #[test]
+    fn a_newer_history_binds_every_stream() {
+        let opened = high_water(at(1, 1, 5));
+        let floor = high_water(at(2, 2, 9)).floor(&opened);
+        assert!(floor.admit(&at(2, 2, 1)).is_ok());
+        assert!(floor.admit(&at(1, 1, 6)).is_err(), "the former history");
+        assert!(
+            floor.admit(&at(2, 3, 10)).is_err(),
+            "another of the same generation"
+        );
+    }
 }

@@ -1,0 +1,114 @@
+//! The host's form of a header map: u32 count, then a (name size, value size) pair of u32 for each header, then each
+//! name and value with a NUL behind it; numbers little-endian.
+//!
+//! Values are any bytes: nothing here takes them for text.
+
+/// What decides of a request's headers.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct RequestHeaders<'a> {
+    pub(crate) method: &'a [u8],
+    /// None for CONNECT.
+    pub(crate) path: Option<&'a [u8]>,
+    pub(crate) authority: &'a [u8],
+}
+
+impl<'a> RequestHeaders<'a> {
+    /// None if the map is broken, or if there is no method: no request arrives without one.
+    pub(crate) fn read(map: &'a [u8]) -> Option<RequestHeaders<'a>> {
+        let mut method = None;
+        let mut path = None;
+        let mut authority = None;
+        let (count, mut sizes) = number(map)?;
+        let mut rest = sizes.get(count.checked_mul(8)?..)?;
+        for _ in 0..count {
+            let (name_size, after) = number(sizes)?;
+            let (value_size, after) = number(after)?;
+            sizes = after;
+            let (name, after) = text(rest, name_size)?;
+            let (value, after) = text(after, value_size)?;
+            rest = after;
+            match name {
+                b":method" => method = Some(value),
+                b":path" => path = Some(value),
+                b":authority" => authority = Some(value),
+                _ => {}
+            }
+        }
+        Some(RequestHeaders {
+            method: method?,
+            path,
+            authority: authority.unwrap_or_default(),
+        })
+    }
+}
+
+fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (number, rest) = bytes.split_first_chunk()?;
+    Some((u32::from_le_bytes(*number) as usize, rest))
+}
+
+fn text(bytes: &[u8], size: usize) -> Option<(&[u8], &[u8])> {
+    let (text, rest) = bytes.split_at_checked(size)?;
+    Some((text, rest.get(1..)?))
+}
+
+/// Writes a map for the host.
+pub(crate) fn encode(headers: &[(&str, &str)]) -> Vec<u8> {
+    let size = |text: &str| (text.len() as u32).to_le_bytes();
+    let mut map = Vec::from((headers.len() as u32).to_le_bytes());
+    for (name, value) in headers {
+        map.extend(size(name));
+        map.extend(size(value));
+    }
+    for text in headers.iter().flat_map(|(name, value)| [name, value]) {
+        map.extend(text.as_bytes());
+        map.push(0);
+    }
+    map
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_is_read_among_other_headers() {
+        let map = encode(&[
+            (":authority", "svc.example.com:8080"),
+            ("x-a", ""),
+            (":path", "/a?b"),
+            (":method", "GET"),
+        ]);
+        let read = RequestHeaders {
+            method: b"GET",
+            path: Some(b"/a?b"),
+            authority: b"svc.example.com:8080",
+        };
+        assert_eq!(RequestHeaders::read(&map), Some(read));
+    }
+
+    #[test]
+    fn a_value_may_be_any_bytes() {
+        let mut map = encode(&[(":method", "GET"), (":path", "/?")]);
+        let at = map.len() - 2;
+        map[at] = 0xff;
+        let headers = RequestHeaders::read(&map).unwrap();
+        assert_eq!(headers.path, Some(&b"/\xff"[..]));
+    }
+
+    #[test]
+    fn a_connect_has_no_path() {
+        let map = encode(&[(":method", "CONNECT"), (":authority", "a:1")]);
+        assert_eq!(RequestHeaders::read(&map).unwrap().path, None);
+    }
+
+    #[test]
+    fn a_broken_map_is_none() {
+        let map = encode(&[(":method", "GET"), (":path", "/")]);
+        for size in 0..map.len() {
+            assert_eq!(RequestHeaders::read(&map[..size]), None, "{size} bytes");
+        }
+        assert_eq!(RequestHeaders::read(&[0xff; 64]), None);
+        assert_eq!(RequestHeaders::read(&encode(&[(":path", "/")])), None);
+    }
+}

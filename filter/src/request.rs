@@ -1,0 +1,173 @@
+//! One request, from its headers to the verdict: asks the engine, then lets go on, refuses, or holds.
+//!
+//! Works on the host's effective context, so that it serves a request in its own callback and one that was held in a
+//! root context's. Knows no policy language and no feed.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use proxy_wasm::types::{Action, LogLevel};
+use scimesh_engine::{Decision, Moment, Reason, Request, decide};
+
+use crate::claims::Token;
+use crate::headers::RequestHeaders;
+use crate::host::{self, HostError};
+use crate::vm::{self, Plugin};
+use crate::{problem, stats};
+
+/// Filter state `wasm.scimesh_verdict` of a request that may go on: what the RBAC filter behind this one asks for.
+const VERDICT: &str = "scimesh_verdict";
+const ALLOW: &[u8] = b"allow";
+
+/// What became of a request whose headers have arrived.
+pub(crate) enum Answer {
+    GoesOn,
+    Refused,
+    /// It waits for the first content of its feed. Its end must be told to [`vm::Vm`]'s holds.
+    Held,
+}
+
+impl Answer {
+    /// What to tell the host.
+    pub(crate) fn action(&self) -> Action {
+        match self {
+            Answer::GoesOn => Action::Continue,
+            Answer::Refused | Answer::Held => Action::Pause,
+        }
+    }
+}
+
+/// Answers the request of `context`, which is the effective one. Without a plugin nothing can be decided: refused.
+pub(crate) fn arrives(context: u32, plugin: Option<&Rc<Plugin>>) -> Answer {
+    let Some(plugin) = plugin else {
+        return misconfigured();
+    };
+    let (decision, waits, now) = match judge(plugin) {
+        Ok(judged) => judged,
+        Err(error) => return fail(error),
+    };
+    if waits && vm::with(|vm| vm.holds.take(context, plugin, now)) {
+        return Answer::Held;
+    }
+    conclude(&decision)
+}
+
+/// Answers the held requests that can be answered. `root` is the effective context, and is so again afterwards.
+pub(crate) fn settle(root: u32, now: Moment) {
+    let released = vm::with(|vm| vm.release(now));
+    if released.is_empty() {
+        return;
+    }
+    for (context, plugin) in released {
+        // A request whose context is gone has nobody to answer to.
+        if host::set_effective_context(context).is_err() {
+            continue;
+        }
+        let answer = match judge(&plugin) {
+            Ok((decision, _, _)) => conclude(&decision),
+            Err(error) => fail(error),
+        };
+        if let Answer::GoesOn = answer {
+            attempt(host::resume_request());
+        }
+    }
+    attempt(host::set_effective_context(root));
+}
+
+/// Asks the engine. The second is whether the request may wait for its feed's first content.
+fn judge(plugin: &Plugin) -> Result<(Decision, bool, Moment), HostError> {
+    let now = host::now()?;
+    let headers = host::request_headers()?;
+    let headers = RequestHeaders::read(&headers).ok_or(HostError::UNREADABLE_HEADERS)?;
+    let token = Token::of_request(host::property);
+    let request = Request {
+        method: headers.method,
+        path: headers.path,
+        host: headers.authority,
+        port: local_port()?,
+        token: token.as_ref().map(|token| token as _),
+    };
+    Ok(vm::with(|vm| {
+        let Some(feed) = vm.feed(plugin) else {
+            let decision = decide(&plugin.policy, None, &Default::default(), &request, now);
+            return (decision, false, now);
+        };
+        let mut decision = decide(&plugin.policy, feed.snapshot(), feed.lease(), &request, now);
+        let waits = !decision.allowed
+            && matches!(decision.reason, Reason::NoSnapshot | Reason::LeaseEnded)
+            && !feed.has_begun(now);
+        if decision.reason == Reason::NoSnapshot && feed.cluster_missing() {
+            decision.reason = Reason::FeedClusterMissing;
+        }
+        (decision, waits, now)
+    }))
+}
+
+fn local_port() -> Result<Option<u16>, HostError> {
+    let port = host::property(&["destination", "port"])?;
+    Ok(port.and_then(|bytes| {
+        let number = i64::from_le_bytes(bytes.try_into().ok()?);
+        number.try_into().ok()
+    }))
+}
+
+fn conclude(decision: &Decision) -> Answer {
+    if decision.allowed
+        && let Err(error) = host::set_property(VERDICT, ALLOW)
+    {
+        return fail(error);
+    }
+    attempt(stats::count(decision));
+    if decision.allowed {
+        return Answer::GoesOn;
+    }
+    refuse(decision.reason)
+}
+
+fn fail(error: HostError) -> Answer {
+    complain(error);
+    misconfigured()
+}
+
+fn misconfigured() -> Answer {
+    attempt(stats::count_failure(Reason::Misconfigured));
+    refuse(Reason::Misconfigured)
+}
+
+fn refuse(reason: Reason) -> Answer {
+    let mut headers = vec![("content-type", problem::MEDIA_TYPE)];
+    if reason.status() == 401 {
+        // RFC 9110 section 15.5.2: a 401 carries a challenge; RFC 6750 section 3: this one.
+        headers.push(("www-authenticate", "Bearer"));
+    }
+    let details = format!("scimesh_{reason}");
+    let body = problem::body(reason);
+    attempt(host::send_local_response(
+        reason.status(),
+        &details,
+        &headers,
+        &body,
+    ));
+    Answer::Refused
+}
+
+/// For what changes nothing for the request if it fails: a refused one stays paused, and so refused, in any case.
+fn attempt(result: Result<(), HostError>) {
+    if let Err(error) = result {
+        complain(error);
+    }
+}
+
+/// Logs at most one line a second: requests can cause these.
+fn complain(error: HostError) {
+    thread_local! {
+        static LAST: Cell<Option<Duration>> = const { Cell::new(None) };
+    }
+    let now = host::now().map_or(Duration::ZERO, |now| now.monotonic);
+    let recent = |last: Duration| now.saturating_sub(last) < Duration::from_secs(1);
+    if !LAST.get().is_some_and(recent) {
+        LAST.set(Some(now));
+        host::log(LogLevel::Error, &format!("scimesh: {error}"));
+    }
+}

@@ -1,0 +1,249 @@
+//! What belongs to the VM and outlives the policies in it: the feeds with their content and leases, and the requests that
+//! wait for them.
+//!
+//! A changed policy is a new root context in the same VM, and the old one lives on until its last request ends. So a feed
+//! is shared by all root contexts that ask for the same scope of the same cluster, and the oldest of them keeps its
+//! stream. Pure: no host calls, so nothing can re-enter while this is borrowed.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
+use std::time::Duration;
+
+use prost::Message;
+use scimesh_engine::{Feed as Target, Lease, Moment, Policy};
+use scimesh_proto::replica::{HighWater, Replica};
+use scimesh_proto::snapshot::Snapshot;
+use scimesh_proto::wire::v1::filter_message::Message as Outgoing;
+use scimesh_proto::wire::v1::{FeederMessage, Node};
+
+use crate::hold::Holds;
+use crate::session::{Session, Step};
+
+thread_local! {
+    /// A VM has one thread.
+    static VM: RefCell<Vm> = RefCell::new(Vm::default());
+}
+
+/// Runs `f` on the VM's state. `f` makes no host call that can re-enter the VM: no resume, no reply, no reset.
+pub(crate) fn with<T>(f: impl FnOnce(&mut Vm) -> T) -> T {
+    VM.with_borrow_mut(f)
+}
+
+/// One root context's policy, and where its content comes from.
+pub(crate) struct Plugin {
+    pub(crate) policy: Policy,
+    feed: u32,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Vm {
+    /// Keyed by the source of all that is random here.
+    random: RandomState,
+    feeds: BTreeMap<u32, Feed>,
+    last_feed: u32,
+    /// By cluster.
+    high_water: BTreeMap<String, HighWater>,
+    pub(crate) holds: Holds,
+}
+
+/// The content of one scope, and the stream that keeps it current.
+pub(crate) struct Feed {
+    target: Target,
+    replica: Replica,
+    lease: Lease,
+    session: Session,
+    /// Those who ask for it, the oldest first: the stream is its.
+    members: Vec<Member>,
+    /// Envoy knows no such cluster.
+    cluster_missing: bool,
+}
+
+struct Member {
+    root: u32,
+    staleness: Duration,
+}
+
+impl Feed {
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    pub(crate) fn snapshot(&self) -> Option<&Snapshot> {
+        self.replica.snapshot()
+    }
+
+    pub(crate) fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    pub(crate) fn cluster_missing(&self) -> bool {
+        self.cluster_missing
+    }
+
+    /// Whether it has had content and a lease. It may have ended since: nobody waits twice.
+    pub(crate) fn has_begun(&self, now: Moment) -> bool {
+        self.snapshot().is_some() && self.lease.age(now).is_some()
+    }
+
+    fn is_led_by(&self, root: u32) -> bool {
+        self.members.first().is_some_and(|first| first.root == root)
+    }
+
+    /// A third of the smallest staleness that any policy admits.
+    fn ping_interval(&self) -> Duration {
+        let smallest = self.members.iter().map(|member| member.staleness).min();
+        smallest.unwrap_or_default() / 3
+    }
+}
+
+impl Vm {
+    /// Random; tells this VM apart from the others of the same proxy.
+    pub(crate) fn name(&self) -> String {
+        format!("{:016x}", self.random.hash_one("vm"))
+    }
+
+    /// A root context comes with its policy.
+    pub(crate) fn join(&mut self, root: u32, policy: Policy) -> Rc<Plugin> {
+        self.leave(root);
+        let known = self.feeds.iter().find(|(_, feed)| {
+            feed.target == *policy.feed() && feed.replica.scope() == policy.scope()
+        });
+        let id = match known {
+            Some((id, _)) => *id,
+            None => {
+                self.last_feed += 1;
+                let feed = Feed {
+                    target: policy.feed().clone(),
+                    replica: Replica::new(policy.scope().clone()),
+                    lease: Lease::default(),
+                    session: Session::new(self.random.hash_one(self.last_feed)),
+                    members: Vec::new(),
+                    cluster_missing: false,
+                };
+                self.feeds.insert(self.last_feed, feed);
+                self.last_feed
+            }
+        };
+        if let Some(feed) = self.feeds.get_mut(&id) {
+            feed.members.push(Member {
+                root,
+                staleness: policy.min_staleness(),
+            });
+        }
+        Rc::new(Plugin { policy, feed: id })
+    }
+
+    /// A root context goes, and its stream with it: the next oldest opens one. A feed that nobody asks for is dropped.
+    pub(crate) fn leave(&mut self, root: u32) {
+        for feed in self.feeds.values_mut() {
+            if feed.is_led_by(root) {
+                feed.replica.disconnect();
+                feed.session.hand_over();
+            }
+            feed.members.retain(|member| member.root != root);
+        }
+        self.feeds.retain(|_, feed| !feed.members.is_empty());
+    }
+
+    /// Where a policy's content comes from.
+    pub(crate) fn feed(&self, plugin: &Plugin) -> Option<&Feed> {
+        self.feeds.get(&plugin.feed)
+    }
+
+    /// The feed whose stream is this root context's.
+    pub(crate) fn led_by(&self, root: u32) -> Option<&Feed> {
+        self.feeds.values().find(|feed| feed.is_led_by(root))
+    }
+
+    fn led_by_mut(&mut self, root: u32) -> Option<&mut Feed> {
+        self.feeds.values_mut().find(|feed| feed.is_led_by(root))
+    }
+
+    /// What is due on this root context's stream.
+    pub(crate) fn step(&mut self, root: u32, now: Moment) -> Step {
+        let Some(feed) = self.led_by_mut(root) else {
+            return Step::Wait;
+        };
+        let step = feed.session.step(feed.ping_interval(), now);
+        if let Step::Cancel { .. } = step {
+            feed.replica.disconnect();
+        }
+        step
+    }
+
+    /// This root context has opened a stream. Returns what to send first.
+    pub(crate) fn opened(
+        &mut self,
+        root: u32,
+        stream: u32,
+        node: Node,
+        now: Moment,
+    ) -> Option<[Outgoing; 2]> {
+        let feed = self.feeds.values_mut().find(|feed| feed.is_led_by(root))?;
+        feed.cluster_missing = false;
+        let highest = self
+            .high_water
+            .entry(feed.target.cluster.clone())
+            .or_default();
+        Some(
+            feed.session
+                .opened(stream, &feed.replica, node, highest, now),
+        )
+    }
+
+    /// This root context could not open a stream. Returns whether that is news.
+    pub(crate) fn failed(&mut self, root: u32, cluster_missing: bool, now: Moment) -> bool {
+        let Some(feed) = self.led_by_mut(root) else {
+            return false;
+        };
+        feed.session.lost(now);
+        std::mem::replace(&mut feed.cluster_missing, cluster_missing) != cluster_missing
+    }
+
+    /// A stream has ended. False if it is none of ours.
+    pub(crate) fn closed(&mut self, root: u32, stream: u32, now: Moment) -> bool {
+        match self.led_by_mut(root) {
+            Some(feed) if feed.session.stream() == Some(stream) => {
+                feed.replica.disconnect();
+                feed.session.lost(now);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A message has come. Returns the answer to it.
+    pub(crate) fn receive(
+        &mut self,
+        root: u32,
+        stream: u32,
+        message: Vec<u8>,
+        now: Moment,
+    ) -> Option<Outgoing> {
+        let feed = self
+            .feeds
+            .values_mut()
+            .find(|feed| feed.is_led_by(root) && feed.session.stream() == Some(stream))?;
+        let highest = self
+            .high_water
+            .entry(feed.target.cluster.clone())
+            .or_default();
+        // Bytes that are no message become an empty one, which is rejected as malformed.
+        let message = FeederMessage::decode(prost::bytes::Bytes::from(message)).ok();
+        feed.session
+            .receive(message, &mut feed.replica, highest, &mut feed.lease, now)
+    }
+
+    /// The waiting requests that can be answered now.
+    pub(crate) fn release(&mut self, now: Moment) -> Vec<(u32, Rc<Plugin>)> {
+        let feeds = &self.feeds;
+        self.holds.release(now, |plugin| {
+            feeds
+                .get(&plugin.feed)
+                .is_none_or(|feed| feed.has_begun(now))
+        })
+    }
+}
