@@ -81,7 +81,7 @@ async fn an_envoy_that_starts_before_the_feeder_refuses_and_then_serves() -> Res
     assert_eq!(refusal.reason().as_deref(), Some("no_snapshot"));
     mesh.expect("/health", None, 200).await?;
     let arrivals = mesh.upstream.take_arrivals();
-    assert!(arrivals.iter().all(|arrival| arrival.line == "GET /health"));
+    assert!(arrivals.iter().all(|arrival| arrival == "GET /health"));
 
     mesh.feeder.start().await?;
     mesh.acme.scim.create_user("alice", "alice-0001").await?;

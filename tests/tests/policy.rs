@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use scimesh_tests::envoy::{Envoy, filter_config};
 use scimesh_tests::eventually::eventually;
 use scimesh_tests::mesh::{Mesh, PATIENCE, Plan, payments_policy, policy};
@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_configuration_that_does_not_parse_at_start_refuses_everything() -> Result<()> {
-    let mesh = Plan::with_text("{ rules: ").discovered().start().await?;
+    let mut mesh = Plan::with_text("{ rules: ").discovered().start().await?;
     let alice = mesh.acme.scim.create_user("alice", "alice-0001").await?;
     mesh.acme.scim.create_group("payments", &[&alice]).await?;
     let token = mesh.acme.issuer.token("alice-0001")?;
@@ -77,7 +77,7 @@ fn edited_policy(edit: u32) -> (String, Value) {
     };
     let policy = policy(json!([
         { "name": "marker", "to": [{ "paths": [marker] }], "allow": "PUBLIC" },
-        { "name": "payments", "to": [{ "paths": ["/payments"] }], "require": { "anyOf": terms } },
+        { "name": "payments", "to": [{ "paths": ["/payments", "/stream"] }], "require": { "anyOf": terms } },
     ]));
     (marker, policy)
 }
@@ -118,6 +118,23 @@ async fn edited_under_load(new_vm: bool) -> Result<()> {
         });
     }
 
+    // A download that began under the first policy goes on under it, whatever comes after.
+    let mut download = reqwest::Client::new()
+        .get(mesh.envoy.url("/stream"))
+        .bearer_auth(&token)
+        .send()
+        .await?
+        .error_for_status()?;
+    let ended = stop.clone();
+    load.spawn(async move {
+        let mut chunks = 0;
+        while !ended.load(Ordering::Relaxed) {
+            download.chunk().await?.context("the download was cut")?;
+            chunks += 1;
+        }
+        Ok(chunks)
+    });
+
     for edit in 2..10 {
         let (marker, policy) = edited_policy(edit);
         let version = edit.to_string();
@@ -133,7 +150,7 @@ async fn edited_under_load(new_vm: bool) -> Result<()> {
     for served in load.join_all().await {
         ensure!(served? > 0, "a lane asked nothing");
     }
-    let mesh = Arc::into_inner(mesh).ok_or_else(|| anyhow::anyhow!("the lanes have ended"))?;
+    let mesh = Arc::into_inner(mesh).context("the lanes have ended")?;
     mesh.end().await
 }
 
