@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::directory::{Change, Directory, Draft, Made, Row};
+use crate::metrics::CommitMetrics;
 use crate::store::{CommitError, Store};
 
 /// Commands that wait at most; more make their senders wait.
@@ -20,7 +22,7 @@ const BATCH: usize = 256;
 /// A handle on the writer. The writer ends when the last handle is dropped.
 #[derive(Debug, Clone)]
 pub struct Ledger {
-    jobs: mpsc::Sender<Box<dyn Job>>,
+    jobs: mpsc::Sender<Queued>,
     directory: watch::Receiver<Arc<Directory>>,
     broken: watch::Receiver<Option<CommitError>>,
 }
@@ -72,7 +74,11 @@ impl Writer {
 
 impl Ledger {
     /// Starts the writer over an opened store.
-    pub fn start(store: Store, directory: Directory) -> std::io::Result<(Ledger, Writer)> {
+    pub fn start(
+        store: Store,
+        directory: Directory,
+        metrics: CommitMetrics,
+    ) -> std::io::Result<(Ledger, Writer)> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let (publish, published) = watch::channel(Arc::new(directory));
         let (broke, broken) = watch::channel(None);
@@ -80,7 +86,7 @@ impl Ledger {
         thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
-                write(store, queue, &publish, &broke);
+                write(store, queue, &publish, &broke, &metrics);
                 let _ = end.send(());
             })?;
         let ledger = Ledger {
@@ -122,7 +128,11 @@ impl Ledger {
             result: None,
             reply,
         });
-        let sent = self.jobs.send(job).await;
+        let queued = Queued {
+            job,
+            since: Instant::now(),
+        };
+        let sent = self.jobs.send(queued).await;
         sent.map_err(|_| Unavailable::Closed)?;
         replied.await.unwrap_or(Err(Unavailable::Closed.into()))
     }
@@ -171,19 +181,34 @@ where
     }
 }
 
+/// A command on its way to the writer.
+struct Queued {
+    job: Box<dyn Job>,
+    since: Instant,
+}
+
 /// What a batch adds up to.
 struct Batch {
     directory: Directory,
     rows: Vec<Row>,
     changes: Vec<Arc<Change>>,
-    replies: Vec<(Box<dyn Job>, u64)>,
+    replies: Vec<Reply>,
+}
+
+/// A command that was made and waits for the store.
+struct Reply {
+    job: Box<dyn Job>,
+    revision: u64,
+    since: Instant,
+    changed: bool,
 }
 
 fn write(
     mut store: Store,
-    mut queue: mpsc::Receiver<Box<dyn Job>>,
+    mut queue: mpsc::Receiver<Queued>,
     publish: &watch::Sender<Arc<Directory>>,
     broke: &watch::Sender<Option<CommitError>>,
+    metrics: &CommitMetrics,
 ) {
     let mut jobs = Vec::with_capacity(BATCH);
     while queue.blocking_recv_many(&mut jobs, BATCH) > 0 {
@@ -201,14 +226,24 @@ fn write(
             }
             Err(error) => {
                 tracing::error!(%error, "nothing of {} commands was stored", batch.replies.len());
+                metrics.failed(error.word());
                 if let CommitError::Broken(_) = error {
                     broke.send_replace(Some(error.clone()));
                 }
             }
         }
-        for (job, revision) in batch.replies {
-            job.reply(match &stored {
-                Ok(()) => Ok(revision),
+        let changed = batch.replies.iter().filter(|reply| reply.changed);
+        if stored.is_ok() && !batch.rows.is_empty() {
+            metrics.batch.observe(changed.clone().count() as f64);
+            for reply in changed {
+                metrics
+                    .duration
+                    .observe(reply.since.elapsed().as_secs_f64());
+            }
+        }
+        for reply in batch.replies {
+            reply.job.reply(match &stored {
+                Ok(()) => Ok(reply.revision),
                 Err(error) => Err(error.clone().into()),
             });
         }
@@ -216,7 +251,7 @@ fn write(
     }
 }
 
-fn make(current: &Directory, jobs: impl Iterator<Item = Box<dyn Job>>) -> Batch {
+fn make(current: &Directory, jobs: impl Iterator<Item = Queued>) -> Batch {
     let now = Timestamp::now();
     let mut batch = Batch {
         directory: current.clone(),
@@ -224,16 +259,21 @@ fn make(current: &Directory, jobs: impl Iterator<Item = Box<dyn Job>>) -> Batch 
         changes: Vec::new(),
         replies: Vec::new(),
     };
-    for mut job in jobs {
-        if let Some(made) = job.make(&batch.directory, now)
-            && !made.rows.is_empty()
-        {
+    for Queued { mut job, since } in jobs {
+        let made = job.make(&batch.directory, now);
+        let made = made.filter(|made| !made.rows.is_empty());
+        let changed = made.is_some();
+        if let Some(made) = made {
             batch.directory = made.directory;
             batch.rows.extend(made.rows);
             batch.changes.extend(made.change);
         }
-        let revision = batch.directory.revision();
-        batch.replies.push((job, revision));
+        batch.replies.push(Reply {
+            job,
+            revision: batch.directory.revision(),
+            since,
+            changed,
+        });
     }
     batch
 }
@@ -249,7 +289,7 @@ mod tests {
 
     fn open(dir: &Path) -> (Ledger, Writer) {
         let (store, directory) = Store::open(dir).unwrap();
-        Ledger::start(store, directory).unwrap()
+        Ledger::start(store, directory, CommitMetrics::default()).unwrap()
     }
 
     async fn close(ledger: Ledger, mut writer: Writer) {

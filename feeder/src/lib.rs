@@ -4,9 +4,19 @@
 //! scim, admin --> ledger --> directory (a value) --> store (SQLite)
 //!                    |
 //!                    '--> feed --> filters
+//!
+//! cli --> serve: opens and joins all of these        cli --> admin.sock --> admin
 //! ```
 
+pub mod admin;
+pub mod cli;
+pub mod config;
+pub mod data_dir;
 pub mod directory;
 pub mod feed;
 pub mod ledger;
+pub mod metrics;
+pub mod scim;
+pub mod serve;
 pub mod store;
+pub mod tls;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use proxy_wasm::types::{Action, LogLevel};
-use scimesh_engine::{Decision, Moment, Reason, Request, decide};
+use scimesh_engine::{Decision, Mode, Moment, Reason, Request, decide};
 
 use crate::claims::Token;
 use crate::headers::RequestHeaders;
@@ -41,16 +41,15 @@ impl Answer {
 /// Answers the request of `context`, which is the effective one. Without a plugin nothing can be decided: refused.
 pub(crate) fn arrives(context: u32, plugin: Option<&Rc<Plugin>>) -> Answer {
     let Some(plugin) = plugin else {
-        return misconfigured();
+        attempt(stats::count_failure(Reason::Misconfigured));
+        return refuse(Reason::Misconfigured);
     };
-    let (decision, waits, now) = match judge(plugin) {
-        Ok(judged) => judged,
-        Err(error) => return fail(error),
-    };
-    if waits && vm::with(|vm| vm.holds.take(context, plugin, now)) {
-        return Answer::Held;
+    match judge(plugin) {
+        Ok((_, Some(since))) if vm::with(|vm| vm.holds.take(context, plugin, since)) => {
+            Answer::Held
+        }
+        judged => conclude(plugin, judged.map(|(decision, _)| decision)),
     }
-    conclude(&decision)
 }
 
 /// Answers the held requests that can be answered. `root` is the effective context, and is so again afterwards.
@@ -64,10 +63,8 @@ pub(crate) fn settle(root: u32, now: Moment) {
         if host::set_effective_context(context).is_err() {
             continue;
         }
-        let answer = match judge(&plugin) {
-            Ok((decision, _, _)) => conclude(&decision),
-            Err(error) => fail(error),
-        };
+        let judged = judge(&plugin);
+        let answer = conclude(&plugin, judged.map(|(decision, _)| decision));
         if let Answer::GoesOn = answer {
             attempt(host::resume_request());
         }
@@ -75,8 +72,8 @@ pub(crate) fn settle(root: u32, now: Moment) {
     attempt(host::set_effective_context(root));
 }
 
-/// Asks the engine. The second is whether the request may wait for its feed's first content.
-fn judge(plugin: &Plugin) -> Result<(Decision, bool, Moment), HostError> {
+/// Asks the engine. If the request may wait for its feed's first content, also tells since when.
+fn judge(plugin: &Plugin) -> Result<(Decision, Option<Moment>), HostError> {
     let now = host::now()?;
     let headers = host::request_headers()?;
     let headers = RequestHeaders::read(&headers).ok_or(HostError::UNREADABLE_HEADERS)?;
@@ -91,7 +88,7 @@ fn judge(plugin: &Plugin) -> Result<(Decision, bool, Moment), HostError> {
     Ok(vm::with(|vm| {
         let Some(feed) = vm.feed(plugin) else {
             let decision = decide(&plugin.policy, None, &Default::default(), &request, now);
-            return (decision, false, now);
+            return (decision, None);
         };
         let mut decision = decide(&plugin.policy, feed.snapshot(), feed.lease(), &request, now);
         let waits = !decision.allowed
@@ -99,8 +96,9 @@ fn judge(plugin: &Plugin) -> Result<(Decision, bool, Moment), HostError> {
             && !feed.has_begun(now);
         if decision.reason == Reason::NoSnapshot && feed.cluster_missing() {
             decision.reason = Reason::FeedClusterMissing;
+            decision.would_refuse = decision.would_refuse.and(Some(decision.reason));
         }
-        (decision, waits, now)
+        (decision, waits.then_some(now))
     }))
 }
 
@@ -112,27 +110,32 @@ fn local_port() -> Result<Option<u16>, HostError> {
     }))
 }
 
-fn conclude(decision: &Decision) -> Answer {
-    if decision.allowed
-        && let Err(error) = host::set_property(VERDICT, ALLOW)
-    {
-        return fail(error);
-    }
-    attempt(stats::count(decision));
+/// Does what was decided. What could not be is refused, except under a SHADOW policy, which refuses nothing.
+fn conclude(plugin: &Plugin, decided: Result<Decision, HostError>) -> Answer {
+    let done = decided.and_then(|decision| {
+        if decision.allowed {
+            host::set_property(VERDICT, ALLOW)?;
+        }
+        Ok(decision)
+    });
+    let decision = done.unwrap_or_else(|error| {
+        complain(error);
+        let shadow = plugin.policy.mode() == Mode::Shadow;
+        Decision {
+            allowed: shadow,
+            reason: Reason::Misconfigured,
+            rule: None,
+            subject: None,
+            shadowed: Vec::new(),
+            would_refuse: shadow.then_some(Reason::Misconfigured),
+        }
+    });
+    attempt(stats::count(&decision));
     if decision.allowed {
-        return Answer::GoesOn;
+        Answer::GoesOn
+    } else {
+        refuse(decision.reason)
     }
-    refuse(decision.reason)
-}
-
-fn fail(error: HostError) -> Answer {
-    complain(error);
-    misconfigured()
-}
-
-fn misconfigured() -> Answer {
-    attempt(stats::count_failure(Reason::Misconfigured));
-    refuse(Reason::Misconfigured)
 }
 
 fn refuse(reason: Reason) -> Answer {

@@ -20,6 +20,9 @@ use crate::session::Step;
 use crate::vm::{self, Plugin};
 use crate::{request, stats};
 
+/// When a stream is opened after a policy came: not from within `on_configure`, which Envoy's validation runs, too, in a
+/// VM that never ticks. Until there is content, requests wait.
+const FIRST_TICK: Duration = Duration::from_millis(1);
 /// How often what is due is looked at: pings, the end of holds, back-off.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -30,21 +33,30 @@ const METHOD: &str = "Stream";
 pub(crate) struct Root {
     id: u32,
     plugin: Option<Rc<Plugin>>,
+    ticks: bool,
 }
 
 impl Root {
     pub(crate) fn new(id: u32) -> Root {
-        Root { id, plugin: None }
+        Root {
+            id,
+            plugin: None,
+            ticks: false,
+        }
     }
 
     fn configure(&mut self, policy: Policy) -> Result<(), HostError> {
         stats::define()?;
-        host::set_tick_period(TICK)?;
+        host::set_tick_period(FIRST_TICK)?;
         self.plugin = Some(vm::with(|vm| vm.join(self.id, policy)));
         Ok(())
     }
 
-    fn tick(&self) -> Result<(), HostError> {
+    fn tick(&mut self) -> Result<(), HostError> {
+        if !self.ticks {
+            host::set_tick_period(TICK)?;
+            self.ticks = true;
+        }
         let now = host::now()?;
         match vm::with(|vm| vm.step(self.id, now)) {
             Step::Wait => {}

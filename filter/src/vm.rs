@@ -247,3 +247,6 @@ impl Vm {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

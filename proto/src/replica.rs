@@ -390,42 +390,4 @@ fn read_changes(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::position::{History, Proof};
-
-    fn at(generation: u64, id: u8, revision: u64) -> Position {
-        Position {
-            history: History {
-                generation,
-                id: [id; 16],
-            },
-            revision,
-            proof: Proof([0; 16]),
-        }
-    }
-
-    fn high_water(position: Position) -> HighWater {
-        HighWater(Some(position))
-    }
-
-    #[test]
-    fn a_stream_is_held_to_what_was_known_when_it_was_opened() {
-        let opened = high_water(at(1, 1, 5));
-        let floor = high_water(at(1, 1, 9)).floor(&opened);
-        assert!(floor.admit(&at(1, 1, 5)).is_ok());
-        assert!(floor.admit(&at(1, 1, 4)).is_err());
-    }
-
-    #[test]
-    fn a_newer_history_binds_every_stream() {
-        let opened = high_water(at(1, 1, 5));
-        let floor = high_water(at(2, 2, 9)).floor(&opened);
-        assert!(floor.admit(&at(2, 2, 1)).is_ok());
-        assert!(floor.admit(&at(1, 1, 6)).is_err(), "the former history");
-        assert!(
-            floor.admit(&at(2, 3, 10)).is_err(),
-            "another of the same generation"
-        );
-    }
-}
+mod tests;

@@ -237,6 +237,8 @@ impl TryFrom<v1::Scope> for Scope {
 #[cfg(test)]
 mod tests {
     use super::*;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
 
     #[test]
     fn a_term_is_its_kind_and_its_value_to_the_letter() {

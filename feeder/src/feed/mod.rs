@@ -23,12 +23,13 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 pub use peer::{Peer, PeerMode};
 use scope::Scopes;
 
 use crate::ledger::Ledger;
+use crate::metrics::FeedMetrics;
 
 /// Bytes of a filter's message at most: a hello with the longest scope.
 const MAX_INBOUND: usize = 2 << 20;
@@ -42,6 +43,7 @@ struct Feed {
     ledger: Ledger,
     scopes: Scopes,
     peers: PeerMode,
+    metrics: FeedMetrics,
     rolled_back: AtomicBool,
 }
 
@@ -93,12 +95,13 @@ pub struct FeedService {
 
 impl FeedService {
     /// A service over `ledger` for peers that are known by `peers`.
-    pub fn new(ledger: Ledger, peers: PeerMode) -> FeedService {
+    pub fn new(ledger: Ledger, peers: PeerMode, metrics: FeedMetrics) -> FeedService {
         FeedService {
             feed: Arc::new(Feed {
                 ledger,
                 scopes: Scopes::default(),
                 peers,
+                metrics,
                 rolled_back: AtomicBool::new(false),
             }),
             streams: TaskTracker::new(),
@@ -145,6 +148,7 @@ impl v1::feed_server::Feed for FeedService {
         let peer = peer::identify(self.feed.peers, request.metadata());
         let peer = peer.inspect_err(|status| {
             tracing::warn!(reason = status.message(), "a stream was refused");
+            self.feed.metrics.closed(status_word(status));
         })?;
         let (out, outbound) = mpsc::channel(OUTBOUND);
         let feed = self.feed.clone();
@@ -157,10 +161,25 @@ impl v1::feed_server::Feed for FeedService {
             };
             if let Err(status) = ended {
                 tracing::info!(%peer, reason = status.message(), "a stream ended");
+                feed.metrics.closed(status_word(&status));
                 // A reader that has stopped reading is not waited for.
                 let _ = out.try_send(Err(status));
             }
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(outbound))))
+    }
+}
+
+/// The word for a stream's end in metrics: its gRPC status.
+fn status_word(status: &Status) -> &'static str {
+    match status.code() {
+        Code::Cancelled => "cancelled",
+        Code::DeadlineExceeded => "deadline_exceeded",
+        Code::FailedPrecondition => "failed_precondition",
+        Code::InvalidArgument => "invalid_argument",
+        Code::PermissionDenied => "permission_denied",
+        Code::Unauthenticated => "unauthenticated",
+        Code::Unavailable => "unavailable",
+        _ => "other",
     }
 }

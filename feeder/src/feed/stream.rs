@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
+use prost::Message as _;
 use scimesh_proto::digest::ContentDigest;
 use scimesh_proto::position::Position;
 use scimesh_proto::scope::Scope;
@@ -112,10 +113,12 @@ impl<'a> Follower<'a> {
                 "a filter's policy names a tenant that does not exist; it refuses everybody"
             );
         }
+        // The filter may know, by another of its streams, a revision that the scope has not caught up with.
+        let durable = feed.ledger.directory().revision();
         let scope = feed.scopes.follow(&feed.ledger, &scope);
         let mut standing = scope.watch();
         let now = standing
-            .wait_for(Option::is_some)
+            .wait_for(|now| now.as_ref().is_some_and(|now| now.revision() >= durable))
             .await
             .map_err(|_| Status::unavailable("the feeder is shutting down"))?
             .clone();
@@ -155,12 +158,29 @@ impl<'a> Follower<'a> {
         }
         let revision = now.revision();
         let update = now.update(self.sent).await;
+        self.count(&update);
         for message in update.iter() {
             self.send(message.clone()).await?;
         }
         self.sent = Some(revision);
         self.under_way = Some(revision);
         Ok(())
+    }
+
+    fn count(&self, update: &[v1::FeederMessage]) {
+        let bytes = update
+            .iter()
+            .map(|message| message.encoded_len() as u64)
+            .sum();
+        let metrics = &self.feed.metrics;
+        let (sent, sent_bytes) = match update {
+            [delta] if matches!(delta.message, Some(ToFilter::Delta(_))) => {
+                (&metrics.deltas, &metrics.delta_bytes)
+            }
+            _ => (&metrics.snapshots, &metrics.snapshot_bytes),
+        };
+        sent.inc();
+        sent_bytes.inc_by(bytes);
     }
 
     async fn receive(&mut self, received: v1::FilterMessage) -> Result<(), Status> {
@@ -185,6 +205,7 @@ impl<'a> Follower<'a> {
                 let position = Position::try_from(position)
                     .map_err(|e| Status::invalid_argument(format!("ack: {e}")))?;
                 self.feed.place(&position)?;
+                self.feed.metrics.acks.inc();
                 if self.under_way == Some(position.revision) {
                     self.under_way = None;
                     self.mended = None;
@@ -205,6 +226,7 @@ impl<'a> Follower<'a> {
             detail = nack.detail,
             "a filter rejected an update"
         );
+        self.feed.metrics.nacked(reason.as_str_name());
         let under_way = self.under_way.take();
         match reason {
             Reason::DigestMismatch | Reason::OutOfOrder | Reason::Malformed

@@ -7,7 +7,8 @@
 mod load;
 mod write;
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,10 +44,10 @@ pub enum OpenError {
         /// What went wrong; a database of a newer version is one.
         source: rusqlite_migration::Error,
     },
-    /// The data directory could not be synced.
+    /// The data directory could not be synced, or the file not be made in it.
     #[error("{path}: {source}")]
     Directory {
-        /// The data directory.
+        /// The data directory, or the file.
         path: PathBuf,
         /// What went wrong.
         source: std::io::Error,
@@ -70,6 +71,16 @@ pub enum CommitError {
     /// What reached the disk is unknown. Nothing may be acknowledged any more before a restart.
     #[error("the store failed, and must be reopened: {0}")]
     Broken(String),
+}
+
+impl CommitError {
+    /// The word for it in metrics.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            CommitError::Full(_) => "full",
+            CommitError::Broken(_) => "broken",
+        }
+    }
 }
 
 /// The open database.
@@ -146,6 +157,7 @@ fn open(path: &Path) -> Result<(Connection, Directory), OpenError> {
         path: path.to_owned(),
         source,
     };
+    keep_private(path)?;
     let mut connection = Connection::open(path).map_err(sqlite)?;
     settings(&connection).map_err(sqlite)?;
     Migrations::from_slice(MIGRATIONS)
@@ -163,6 +175,17 @@ fn open(path: &Path) -> Result<(Connection, Directory), OpenError> {
         },
     })?;
     Ok((connection, directory))
+}
+
+/// SQLite would make the file as open as the umask leaves it, and gives its log the mode of the file. Some data
+/// directories are more open than ours (a volume that Kubernetes mounts for a group).
+fn keep_private(path: &Path) -> Result<(), OpenError> {
+    let mut options = OpenOptions::new();
+    let made = options.create(true).append(true).mode(0o600).open(path);
+    made.map(|_| ()).map_err(|source| OpenError::Directory {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn settings(connection: &Connection) -> rusqlite::Result<()> {

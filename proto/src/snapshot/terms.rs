@@ -155,3 +155,58 @@ impl TermSets {
         self.sets.get(id as usize).map(|(set, _)| set)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn a_set_is_shared_while_somebody_holds_it_and_its_place_is_used_again() {
+        let mut sets = TermSets::default();
+        let one = TermSet::from_indices([1]);
+        let first = sets.acquire(one.clone());
+        assert_eq!(sets.acquire(one.clone()), first);
+        sets.release(first);
+        assert_eq!(sets.get(first), Some(&one));
+        sets.release(first);
+        for number in 0..1000 {
+            let set = TermSet::from_indices([number]);
+            let id = sets.acquire(set.clone());
+            assert_eq!(sets.get(id), Some(&set));
+            sets.release(id);
+        }
+        assert_eq!((sets.sets.len(), sets.ids.len()), (1, 0));
+    }
+
+    #[test]
+    fn a_set_over_a_scope_names_none_but_its_terms() {
+        let wire = TermSet::from_indices([8]);
+        assert_eq!(TermSet::read(wire.as_bytes(), 9), Ok(wire.clone()));
+        assert!(TermSet::read(wire.as_bytes(), 8).is_err());
+        assert!(TermSet::read(&[0], 8).is_err());
+        assert!(TermSet::read(TermSet::from_indices([MAX_TERMS]).as_bytes(), usize::MAX).is_err());
+        assert_eq!(TermSet::read(&[], 0), Ok(TermSet::default()));
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_holds_what_was_put_in(places in prop::collection::btree_set(0usize..MAX_TERMS, 0..20)) {
+            let set = TermSet::from_indices(places.iter().rev().copied());
+            prop_assert_eq!(set.indices().collect::<Vec<_>>(), places.iter().copied().collect::<Vec<_>>());
+            prop_assert!((0..MAX_TERMS + 9).all(|place| set.contains(place) == places.contains(&place)));
+            prop_assert_eq!(set.is_empty(), places.is_empty());
+            prop_assert_eq!(TermSet::read(set.as_bytes(), MAX_TERMS), Ok(set.clone()));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), terms in 0usize..2000) {
+            if let Ok(set) = TermSet::read(&bytes, terms) {
+                prop_assert!(set.indices().all(|place| place < terms));
+                prop_assert_eq!(set.as_bytes(), &bytes[..]);
+            }
+        }
+    }
+}

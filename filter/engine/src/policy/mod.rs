@@ -8,8 +8,10 @@ pub(crate) mod hold;
 mod requirement;
 mod rule;
 pub(crate) mod strict;
+#[cfg(test)]
+mod tests;
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use scimesh_proto::scope::Scope;
@@ -101,7 +103,7 @@ impl Policy {
             return Err(wrong(("maxStaleness", "at least 5s")));
         }
         let mut rules = Vec::new();
-        let mut names = HashSet::new();
+        let mut names = BTreeSet::new();
         for (index, Object(rule)) in document.rules.into_iter().enumerate() {
             if index == MAX_RULES {
                 return Err(wrong(("rules", "more than 256")));

@@ -1,0 +1,16 @@
+//! Administration: what an operator tells the running feeder, over a Unix socket in its data directory.
+//!
+//! ```text
+//! cli -> client ==admin.sock==> router -> reconcile, dump -> ledger
+//! ```
+//!
+//! Who may connect is the file system's to say (`data_dir`). Nothing here is reachable over TCP.
+
+pub mod client;
+mod dump;
+mod reconcile;
+mod router;
+pub mod wire;
+
+pub use reconcile::reconcile;
+pub use router::router;

@@ -1,0 +1,182 @@
+//! Brings tenants and bindings to what a file says, within one command of the ledger: all of it, or nothing.
+
+use scimesh_proto::binding::Binding;
+
+use super::wire::Change;
+use crate::config::Desired;
+use crate::directory::{Draft, Refused};
+
+/// Makes the directory have the tenants of `desired` with exactly their bindings, and says what that took. Tenants that it
+/// does not name stay as they are, unless `prune`: then they go.
+///
+/// All that goes, goes first: an issuer may pass from one tenant to another, or from one tenant alone to several that
+/// pin a claim, and no order of single steps by name would always be admitted.
+pub fn reconcile(
+    draft: &mut Draft,
+    desired: &Desired,
+    prune: bool,
+) -> Result<Vec<Change>, Refused> {
+    let mut changes = Vec::new();
+    if prune {
+        for tenant in unnamed(draft, desired) {
+            draft.delete_tenant(&tenant)?;
+            changes.push(Change::TenantDeleted { tenant });
+        }
+    }
+    for (name, wanted) in &desired.tenants {
+        for held in bindings(draft, name) {
+            let same_issuer = wanted
+                .bindings
+                .iter()
+                .find(|form| form.issuer == held.issuer);
+            if same_issuer.is_some_and(|form| Binding::from(form.clone()) == held) {
+                continue;
+            }
+            draft.remove_binding(name, &held.issuer)?;
+            if same_issuer.is_none() {
+                changes.push(Change::BindingRemoved {
+                    tenant: name.clone(),
+                    issuer: held.issuer,
+                });
+            }
+        }
+    }
+    for (name, wanted) in &desired.tenants {
+        if draft.directory().tenant(name).is_none() {
+            draft.create_tenant(name)?;
+            changes.push(Change::TenantCreated {
+                tenant: name.clone(),
+            });
+        }
+        for form in &wanted.bindings {
+            let binding = Binding::from(form.clone());
+            if draft.tenant(name)?.binding(&form.issuer) == Some(&binding) {
+                continue;
+            }
+            draft.set_binding(name, binding)?;
+            changes.push(Change::BindingSet {
+                tenant: name.clone(),
+                binding: form.clone(),
+            });
+        }
+    }
+    Ok(changes)
+}
+
+fn unnamed(draft: &Draft, desired: &Desired) -> Vec<String> {
+    let names = draft
+        .directory()
+        .tenants()
+        .map(|tenant| tenant.name().to_string());
+    names
+        .filter(|name| !desired.tenants.contains_key(name))
+        .collect()
+}
+
+fn bindings(draft: &Draft, tenant: &str) -> Vec<Binding> {
+    let tenant = draft.directory().tenant(tenant);
+    tenant.map_or(Vec::new(), |tenant| tenant.bindings().cloned().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::directory::{Directory, Keys};
+    use scimesh_proto::digest::Key;
+    use scimesh_proto::position::History;
+
+    fn empty() -> Directory {
+        let history = History {
+            generation: 1,
+            id: [1; 16],
+        };
+        let keys = Keys {
+            content: Key::new([1; 32]),
+            proof: Key::new([2; 32]),
+        };
+        Directory::new(history, 0, keys)
+    }
+
+    fn apply(directory: &Directory, file: &str, prune: bool) -> (Directory, Vec<Change>) {
+        let mut draft = Draft::new(directory, Timestamp::UNIX_EPOCH);
+        let desired = Desired::parse(file).unwrap();
+        let changes = reconcile(&mut draft, &desired, prune).unwrap();
+        (draft.finish().directory, changes)
+    }
+
+    fn described(directory: &Directory) -> String {
+        let tenants = directory.tenants().map(|tenant| {
+            let bindings = tenant.bindings().map(|b| {
+                let pin = b.pin.as_ref().map_or("", |pin| pin.value.as_str());
+                format!("{}/{}/{pin}", b.issuer, b.claim)
+            });
+            format!(
+                "{}[{}]",
+                tenant.name(),
+                bindings.collect::<Vec<_>>().join(" ")
+            )
+        });
+        tenants.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn what_is_applied_twice_changes_nothing_the_second_time() {
+        let file = "tenants: {a: {bindings: [{issuer: i}]}, b: {}}";
+        let (directory, changes) = apply(&empty(), file, false);
+        assert_eq!(changes.len(), 3);
+        assert_eq!(described(&directory), "a[i/sub/] b[]");
+        let (same, changes) = apply(&directory, file, true);
+        assert_eq!(changes, []);
+        assert_eq!(same.revision(), directory.revision());
+    }
+
+    #[test]
+    fn an_issuer_moves_between_tenants_and_comes_to_be_shared() {
+        let (alone, _) = apply(
+            &empty(),
+            "tenants: {b: {bindings: [{issuer: i}]}, c: {}}",
+            false,
+        );
+        let (moved, _) = apply(
+            &alone,
+            "tenants: {b: {}, a: {bindings: [{issuer: i}]}}",
+            false,
+        );
+        assert_eq!(described(&moved), "a[i/sub/] b[] c[]");
+        let shared = "tenants: {a: {bindings: [{issuer: i, pin: {claim: t, value: '1'}}]},
+                                b: {bindings: [{issuer: i, pin: {claim: t, value: '2'}}]}}";
+        let (shared, changes) = apply(&moved, shared, false);
+        assert_eq!(described(&shared), "a[i/sub/1] b[i/sub/2] c[]");
+        assert_eq!(
+            changes.len(),
+            2,
+            "a changed binding is one change: {changes:?}"
+        );
+    }
+
+    #[test]
+    fn only_prune_deletes_a_tenant() {
+        let (both, _) = apply(&empty(), "tenants: {a: {}, b: {}}", false);
+        let (kept, changes) = apply(&both, "tenants: {a: {}}", false);
+        assert_eq!((described(&kept).as_str(), changes.len()), ("a[] b[]", 0));
+        let (pruned, changes) = apply(&both, "tenants: {a: {}}", true);
+        assert_eq!(described(&pruned), "a[]");
+        assert_eq!(
+            changes,
+            [Change::TenantDeleted {
+                tenant: "b".to_owned()
+            }]
+        );
+    }
+
+    #[test]
+    fn a_file_that_cannot_hold_is_refused_whole() {
+        let mut draft = Draft::new(&empty(), Timestamp::UNIX_EPOCH);
+        let desired = "tenants: {a: {bindings: [{issuer: i}]}, b: {bindings: [{issuer: i}]}}";
+        let desired = Desired::parse(desired).unwrap();
+        let refused = reconcile(&mut draft, &desired, false).unwrap_err();
+        assert!(matches!(refused, Refused::IssuerTaken { .. }), "{refused}");
+    }
+}

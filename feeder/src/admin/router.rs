@@ -1,0 +1,342 @@
+//! The feeder's end of the administration socket: one route per command of [`wire`](super::wire).
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, Json, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use jiff::{SignedDuration, Timestamp};
+use scimesh_proto::binding::{Binding, Pin};
+
+use super::wire::{self, Command};
+use super::{dump, reconcile};
+use crate::config::BindingForm;
+use crate::directory::{Directory, Refused, Tenant, Token, TokenHash};
+use crate::ledger::{Committed, Failed, Ledger, Unavailable};
+
+/// The largest file of `apply`, as JSON; other commands are some bytes.
+const MAX_BODY_BYTES: usize = 32 << 20;
+
+/// Why a command is not done, and the status that says so.
+struct Denied(StatusCode, String);
+
+impl IntoResponse for Denied {
+    fn into_response(self) -> Response {
+        let Denied(status, error) = self;
+        (status, Json(wire::Error { error })).into_response()
+    }
+}
+
+impl From<Refused> for Denied {
+    fn from(refused: Refused) -> Denied {
+        let status = match &refused {
+            Refused::NoSuchTenant(_)
+            | Refused::NoSuchBinding { .. }
+            | Refused::NoSuchToken { .. } => StatusCode::NOT_FOUND,
+            Refused::TenantExists(_) | Refused::IssuerTaken { .. } => StatusCode::CONFLICT,
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Denied(status, refused.to_string())
+    }
+}
+
+impl From<Unavailable> for Denied {
+    fn from(unavailable: Unavailable) -> Denied {
+        Denied(StatusCode::SERVICE_UNAVAILABLE, unavailable.to_string())
+    }
+}
+
+impl From<Failed<Refused>> for Denied {
+    fn from(failed: Failed<Refused>) -> Denied {
+        match failed {
+            Failed::Refused(refused) => refused.into(),
+            Failed::Unavailable(unavailable) => unavailable.into(),
+        }
+    }
+}
+
+impl From<JsonRejection> for Denied {
+    fn from(rejection: JsonRejection) -> Denied {
+        Denied(rejection.status(), rejection.body_text())
+    }
+}
+
+type Done<C> = Result<Json<<C as Command>::Answer>, Denied>;
+
+/// Everything that the command line can ask of the feeder.
+pub fn router(ledger: Ledger) -> Router {
+    Router::new()
+        .route(wire::CreateTenant::PATH, post(create_tenant))
+        .route(wire::ListTenants::PATH, post(list_tenants))
+        .route(wire::DeleteTenant::PATH, post(delete_tenant))
+        .route(wire::SetBinding::PATH, post(set_binding))
+        .route(wire::ListBindings::PATH, post(list_bindings))
+        .route(wire::RemoveBinding::PATH, post(remove_binding))
+        .route(wire::CreateToken::PATH, post(create_token))
+        .route(wire::ListTokens::PATH, post(list_tokens))
+        .route(wire::RevokeToken::PATH, post(revoke_token))
+        .route(wire::Apply::PATH, post(apply))
+        .route(wire::Dump::PATH, post(dump))
+        .fallback(unknown)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(ledger)
+}
+
+/// A command line of another version.
+async fn unknown() -> Denied {
+    let version = env!("CARGO_PKG_VERSION");
+    let error =
+        format!("the running feeder is scimesh {version}, which does not know this command");
+    Denied(StatusCode::NOT_FOUND, error)
+}
+
+/// A body that is no such command is refused in the words of every other refusal.
+type Asked<C> = Result<Json<C>, JsonRejection>;
+
+async fn create_tenant(
+    ledger: State<Ledger>,
+    asked: Asked<wire::CreateTenant>,
+) -> Done<wire::CreateTenant> {
+    let Json(wire::CreateTenant { name, binding }) = asked?;
+    let made = ledger.commit(move |draft| {
+        draft.create_tenant(&name)?;
+        if let Some(form) = binding {
+            draft.set_binding(&name, form.into())?;
+        }
+        Ok(name)
+    });
+    let Committed {
+        value: tenant,
+        revision,
+    } = made.await?;
+    tracing::info!(tenant, revision, "created a tenant");
+    Ok(Json(wire::Done { revision }))
+}
+
+async fn list_tenants(
+    ledger: State<Ledger>,
+    asked: Asked<wire::ListTenants>,
+) -> Done<wire::ListTenants> {
+    let Json(wire::ListTenants { name }) = asked?;
+    let directory = ledger.directory();
+    let rows = match name {
+        Some(name) => vec![tenant_row(&directory, named(&directory, &name)?)],
+        None => directory
+            .tenants()
+            .map(|tenant| tenant_row(&directory, tenant))
+            .collect(),
+    };
+    Ok(Json(rows))
+}
+
+async fn delete_tenant(
+    ledger: State<Ledger>,
+    asked: Asked<wire::DeleteTenant>,
+) -> Done<wire::DeleteTenant> {
+    let Json(wire::DeleteTenant { name }) = asked?;
+    let deleted = ledger.commit(move |draft| {
+        let had = tenant_row(draft.directory(), draft.tenant(&name)?);
+        draft.delete_tenant(&name)?;
+        Ok(had)
+    });
+    let Committed {
+        value: had,
+        revision,
+    } = deleted.await?;
+    tracing::info!(tenant = had.name, revision, "deleted a tenant");
+    Ok(Json(wire::DeletedTenant { had, revision }))
+}
+
+async fn set_binding(
+    ledger: State<Ledger>,
+    asked: Asked<wire::SetBinding>,
+) -> Done<wire::SetBinding> {
+    let Json(wire::SetBinding { tenant, binding }) = asked?;
+    let set = ledger.commit(move |draft| {
+        let binding = Binding::from(binding);
+        draft.set_binding(&tenant, binding.clone())?;
+        Ok((tenant, binding))
+    });
+    let Committed {
+        value: (tenant, binding),
+        revision,
+    } = set.await?;
+    tracing::info!(tenant, ?binding, revision, "set a binding");
+    Ok(Json(wire::Done { revision }))
+}
+
+async fn list_bindings(
+    ledger: State<Ledger>,
+    asked: Asked<wire::ListBindings>,
+) -> Done<wire::ListBindings> {
+    let Json(wire::ListBindings {
+        tenant,
+        issuer,
+        pin,
+    }) = asked?;
+    let pin = pin.map(Pin::from);
+    let directory = ledger.directory();
+    let bindings = named(&directory, &tenant)?.bindings().filter(|binding| {
+        issuer
+            .as_ref()
+            .is_none_or(|issuer| *issuer == binding.issuer)
+            && (pin.is_none() || pin == binding.pin)
+    });
+    Ok(Json(bindings.cloned().map(BindingForm::from).collect()))
+}
+
+async fn remove_binding(
+    ledger: State<Ledger>,
+    asked: Asked<wire::RemoveBinding>,
+) -> Done<wire::RemoveBinding> {
+    let Json(wire::RemoveBinding {
+        tenant,
+        issuer,
+        pin,
+    }) = asked?;
+    let pin = pin.map(Pin::from);
+    let removed = ledger.commit(move |draft| {
+        let held: Option<&Binding> = draft.tenant(&tenant)?.binding(&issuer);
+        if pin.is_some() && held.is_some_and(|held| held.pin != pin) {
+            return Err(Refused::NoSuchBinding { tenant, issuer });
+        }
+        draft.remove_binding(&tenant, &issuer)?;
+        Ok((tenant, issuer))
+    });
+    let Committed {
+        value: (tenant, issuer),
+        revision,
+    } = removed.await?;
+    tracing::info!(tenant, issuer, revision, "removed a binding");
+    Ok(Json(wire::Done { revision }))
+}
+
+async fn create_token(
+    ledger: State<Ledger>,
+    asked: Asked<wire::CreateToken>,
+) -> Done<wire::CreateToken> {
+    let Json(wire::CreateToken {
+        tenant,
+        lifetime_seconds,
+    }) = asked?;
+    let created = Timestamp::now();
+    let expires = lifetime_seconds
+        .map(|seconds| expiry(created, seconds))
+        .transpose()?;
+    let secret = format!("scimesh_{}", hex(&rand::random::<[u8; 32]>()));
+    let id = hex(&rand::random::<[u8; 8]>());
+    let token = Token {
+        id: id.clone(),
+        hash: TokenHash::of(&secret),
+        tenant: tenant.as_str().into(),
+        created,
+        expires,
+    };
+    let added = ledger.commit(move |draft| {
+        draft.add_token(&tenant, token)?;
+        Ok::<_, Refused>(tenant)
+    });
+    let tenant = added.await?.value;
+    tracing::info!(tenant, token = id, "created a token");
+    Ok(Json(wire::CreatedToken {
+        id,
+        token: secret,
+        expires: expires.map(text),
+    }))
+}
+
+async fn list_tokens(
+    ledger: State<Ledger>,
+    asked: Asked<wire::ListTokens>,
+) -> Done<wire::ListTokens> {
+    let Json(wire::ListTokens { tenant }) = asked?;
+    let directory = ledger.directory();
+    let tenant = named(&directory, &tenant)?;
+    let mut tokens: Vec<&Token> = directory.tokens_of(tenant.name()).collect();
+    tokens.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+    let now = Timestamp::now();
+    let rows = tokens.into_iter().map(|token| wire::TokenRow {
+        id: token.id.clone(),
+        created: text(token.created),
+        expires: token.expires.map(text),
+        expired: !token.valid_at(now),
+    });
+    Ok(Json(rows.collect()))
+}
+
+async fn revoke_token(
+    ledger: State<Ledger>,
+    asked: Asked<wire::RevokeToken>,
+) -> Done<wire::RevokeToken> {
+    let Json(wire::RevokeToken { tenant, id }) = asked?;
+    let revoked = ledger.commit(move |draft| {
+        draft.revoke_token(&tenant, &id)?;
+        Ok::<_, Refused>((tenant, id))
+    });
+    let Committed {
+        value: (tenant, token),
+        revision,
+    } = revoked.await?;
+    tracing::info!(tenant, token, revision, "revoked a token");
+    Ok(Json(wire::Done { revision }))
+}
+
+async fn apply(ledger: State<Ledger>, asked: Asked<wire::Apply>) -> Done<wire::Apply> {
+    let Json(wire::Apply { desired, prune }) = asked?;
+    let applied = ledger.commit(move |draft| reconcile(draft, &desired, prune));
+    let Committed {
+        value: changes,
+        revision,
+    } = applied.await?;
+    tracing::info!(
+        changes = changes.len(),
+        prune,
+        revision,
+        "applied a file of tenants and bindings"
+    );
+    Ok(Json(wire::Applied { changes, revision }))
+}
+
+async fn dump(ledger: State<Ledger>, asked: Asked<wire::Dump>) -> Result<Response, Denied> {
+    let Json(wire::Dump { tenant }) = asked?;
+    let directory = ledger.directory();
+    let tenant = named(&directory, &tenant)?.clone();
+    Ok(dump::body(&directory, tenant).into_response())
+}
+
+fn named<'a>(directory: &'a Directory, name: &str) -> Result<&'a Arc<Tenant>, Denied> {
+    let tenant = directory.tenant(name);
+    tenant.ok_or_else(|| Refused::NoSuchTenant(name.to_owned()).into())
+}
+
+fn tenant_row(directory: &Directory, tenant: &Tenant) -> wire::TenantRow {
+    wire::TenantRow {
+        name: tenant.name().to_string(),
+        users: tenant.user_count(),
+        groups: tenant.group_count(),
+        bindings: tenant.bindings().count(),
+        tokens: directory.tokens_of(tenant.name()).count(),
+    }
+}
+
+fn expiry(created: Timestamp, seconds: u64) -> Result<Timestamp, Denied> {
+    let lifetime = i64::try_from(seconds).ok().map(SignedDuration::from_secs);
+    let expires = lifetime.and_then(|lifetime| created.checked_add(lifetime).ok());
+    expires.ok_or_else(|| {
+        let error =
+            "a token can't be valid that long; leave --expires out for one that does not expire";
+        Denied(StatusCode::BAD_REQUEST, error.to_owned())
+    })
+}
+
+/// RFC 3339, to the second.
+fn text(time: Timestamp) -> String {
+    format!("{time:.0}")
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

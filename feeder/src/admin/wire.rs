@@ -1,0 +1,269 @@
+//! What the command line and the running feeder say to each other over the administration socket: one type per command,
+//! posted as JSON to `/COMMAND`, and the type of its answer. A refusal is any status but 200, with an [`Error`].
+//!
+//! Both sides have these types from here, so neither can misread the other. Tokens travel in [`CreatedToken`] alone, which
+//! has no `Debug` for that reason.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{BindingForm, Desired, PinForm};
+
+/// A command, and what comes back when it was done.
+pub trait Command: Serialize + DeserializeOwned + Send + 'static {
+    /// Where it is posted.
+    const PATH: &'static str;
+    /// What the feeder says when it has done it.
+    type Answer: Serialize + DeserializeOwned + Send + 'static;
+}
+
+/// The body of every refusal.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Error {
+    /// For people: what was refused and why.
+    pub error: String,
+}
+
+/// The revision at which a command took effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// The newest durable revision when the command was done.
+    pub revision: u64,
+}
+
+/// Makes a tenant, with its first binding if one is given.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CreateTenant {
+    /// Its name.
+    pub name: String,
+    /// Its first binding.
+    pub binding: Option<BindingForm>,
+}
+
+impl Command for CreateTenant {
+    const PATH: &'static str = "/tenant/create";
+    type Answer = Done;
+}
+
+/// Lists every tenant, or the one named.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ListTenants {
+    /// Only this one.
+    pub name: Option<String>,
+}
+
+impl Command for ListTenants {
+    const PATH: &'static str = "/tenant/list";
+    type Answer = Vec<TenantRow>;
+}
+
+/// A tenant in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantRow {
+    /// Its name.
+    pub name: String,
+    /// How many users it has, active or not.
+    pub users: usize,
+    /// How many groups.
+    pub groups: usize,
+    /// How many bindings.
+    pub bindings: usize,
+    /// How many tokens, expired ones included.
+    pub tokens: usize,
+}
+
+/// Deletes a tenant with all that is its own.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct DeleteTenant {
+    /// Its name.
+    pub name: String,
+}
+
+impl Command for DeleteTenant {
+    const PATH: &'static str = "/tenant/delete";
+    type Answer = DeletedTenant;
+}
+
+/// What went with a deleted tenant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeletedTenant {
+    /// What it had.
+    pub had: TenantRow,
+    /// When it took effect.
+    pub revision: u64,
+}
+
+/// Sets the binding of a tenant for one issuer, in place of a former one.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SetBinding {
+    /// Whose.
+    pub tenant: String,
+    /// Which.
+    pub binding: BindingForm,
+}
+
+impl Command for SetBinding {
+    const PATH: &'static str = "/binding/set";
+    type Answer = Done;
+}
+
+/// Lists a tenant's bindings.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ListBindings {
+    /// Whose.
+    pub tenant: String,
+    /// Only that of this issuer.
+    pub issuer: Option<String>,
+    /// Only those with this pin.
+    pub pin: Option<PinForm>,
+}
+
+impl Command for ListBindings {
+    const PATH: &'static str = "/binding/list";
+    type Answer = Vec<BindingForm>;
+}
+
+/// Removes the binding of a tenant for one issuer.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RemoveBinding {
+    /// Whose.
+    pub tenant: String,
+    /// For which issuer.
+    pub issuer: String,
+    /// Only if it has this pin.
+    pub pin: Option<PinForm>,
+}
+
+impl Command for RemoveBinding {
+    const PATH: &'static str = "/binding/remove";
+    type Answer = Done;
+}
+
+/// Makes a token for SCIM clients.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct CreateToken {
+    /// Whose resources it opens.
+    pub tenant: String,
+    /// For how long; none: until it is revoked.
+    pub lifetime_seconds: Option<u64>,
+}
+
+impl Command for CreateToken {
+    const PATH: &'static str = "/token/create";
+    type Answer = CreatedToken;
+}
+
+/// The only sight of a token.
+#[derive(Serialize, Deserialize)]
+pub struct CreatedToken {
+    /// What it is listed and revoked by.
+    pub id: String,
+    /// The secret.
+    pub token: String,
+    /// RFC 3339; none: never.
+    pub expires: Option<String>,
+}
+
+/// Lists a tenant's tokens, the oldest first.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ListTokens {
+    /// Whose.
+    pub tenant: String,
+}
+
+impl Command for ListTokens {
+    const PATH: &'static str = "/token/list";
+    type Answer = Vec<TokenRow>;
+}
+
+/// A token in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenRow {
+    /// What it is revoked by.
+    pub id: String,
+    /// RFC 3339.
+    pub created: String,
+    /// RFC 3339; none: never.
+    pub expires: Option<String>,
+    /// Whether that time has come.
+    pub expired: bool,
+}
+
+/// Revokes a token: the next request with it is refused.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RevokeToken {
+    /// Whose.
+    pub tenant: String,
+    /// Its id.
+    pub id: String,
+}
+
+impl Command for RevokeToken {
+    const PATH: &'static str = "/token/revoke";
+    type Answer = Done;
+}
+
+/// Brings tenants and bindings to what a file says, in one commit.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Apply {
+    /// What the file says.
+    pub desired: Desired,
+    /// Whether tenants that it does not name are deleted.
+    pub prune: bool,
+}
+
+impl Command for Apply {
+    const PATH: &'static str = "/apply";
+    type Answer = Applied;
+}
+
+/// What an [`Apply`] changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Applied {
+    /// In the order in which they were made; empty: everything was so already.
+    pub changes: Vec<Change>,
+    /// When they took effect.
+    pub revision: u64,
+}
+
+/// One thing that an [`Apply`] changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "change", rename_all = "camelCase")]
+pub enum Change {
+    /// A tenant that was not there.
+    TenantCreated {
+        /// Its name.
+        tenant: String,
+    },
+    /// A tenant that the file does not name.
+    TenantDeleted {
+        /// Its name.
+        tenant: String,
+    },
+    /// A binding that was not there, or was another.
+    BindingSet {
+        /// Whose.
+        tenant: String,
+        /// What it is now.
+        binding: BindingForm,
+    },
+    /// A binding that the file does not have.
+    BindingRemoved {
+        /// Whose.
+        tenant: String,
+        /// For which issuer.
+        issuer: String,
+    },
+}
+
+/// A tenant's directory as JSON lines (`admin::dump`). Its answer is no JSON document, so it is no [`Command`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Dump {
+    /// Whose.
+    pub tenant: String,
+}
+
+impl Dump {
+    /// Where it is posted.
+    pub const PATH: &'static str = "/dump";
+}

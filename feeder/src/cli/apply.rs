@@ -1,0 +1,63 @@
+//! `scimesh apply`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::BoolishValueParser;
+
+use super::binding::describe;
+use super::output::{self, Output, OutputArg, line};
+use crate::admin::client::Client;
+use crate::admin::wire::{Applied, Apply, Change};
+use crate::config::Desired;
+
+#[derive(Debug, Args)]
+pub(super) struct ApplyArgs {
+    /// YAML or JSON; - is standard input
+    #[arg(long, short, env = "SCIMESH_FILE", value_name = "FILE")]
+    file: PathBuf,
+    /// Delete the tenants that the file does not name, with all that is theirs
+    #[arg(long, env = "SCIMESH_PRUNE", value_parser = BoolishValueParser::new())]
+    prune: bool,
+    #[command(flatten)]
+    output: OutputArg,
+}
+
+impl ApplyArgs {
+    pub(super) async fn run(self, client: &Client) -> anyhow::Result<()> {
+        let desired = Desired::read(&self.file)?;
+        let command = Apply {
+            desired,
+            prune: self.prune,
+        };
+        let applied = client.call(&command).await?;
+        match self.output.output {
+            Output::Json => output::json(&applied)?,
+            Output::Table => report(&applied)?,
+        }
+        Ok(())
+    }
+}
+
+fn report(applied: &Applied) -> std::io::Result<()> {
+    for change in &applied.changes {
+        line(&match change {
+            Change::TenantCreated { tenant } => format!("tenant {tenant}: created"),
+            Change::TenantDeleted { tenant } => format!("tenant {tenant}: deleted"),
+            Change::BindingSet { tenant, binding } => {
+                format!("tenant {tenant}: {}", describe(binding))
+            }
+            Change::BindingRemoved { tenant, issuer } => {
+                format!("tenant {tenant}: tokens of {issuer} name nobody any more")
+            }
+        })?;
+    }
+    match applied.changes.len() {
+        1 => line(&format!("1 change (revision {})", applied.revision)),
+        0 => line(&format!(
+            "nothing to change (revision {})",
+            applied.revision
+        )),
+        count => line(&format!("{count} changes (revision {})", applied.revision)),
+    }
+}

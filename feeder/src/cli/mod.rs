@@ -1,0 +1,154 @@
+//! The command line: a contract that scripts rely on (`docs/cli.md`). It turns arguments into settings or into one
+//! command to the running feeder, prints the answer, and chooses the exit status. It knows no directory and no store.
+
+mod apply;
+mod binding;
+mod dump;
+mod log;
+mod output;
+mod serve;
+mod tenant;
+mod token;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::admin::client::{Client, Failed};
+
+/// Identity for the mesh: takes users and groups in over SCIM, and streams them to every Envoy
+#[derive(Debug, Parser)]
+#[command(name = "scimesh", version, propagate_version = true)]
+#[command(
+    after_help = "Every flag has an environment variable: SCIMESH_ and its name, as in SCIMESH_DATA_DIR.
+Exit status: 0 done, 1 refused or failed, 2 usage, 3 no feeder is running there."
+)]
+pub struct Cli {
+    /// The feeder's data directory; commands find the running feeder by it
+    #[arg(
+        long,
+        global = true,
+        env = "SCIMESH_DATA_DIR",
+        value_name = "DIR",
+        default_value = "/var/lib/scimesh"
+    )]
+    data_dir: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the feeder
+    Serve(Box<serve::ServeArgs>),
+    /// Create, list and delete tenants: one for each connection of an identity provider
+    #[command(subcommand)]
+    Tenant(tenant::TenantCommand),
+    /// Say how a token's claim names a user of a tenant
+    #[command(subcommand)]
+    Binding(binding::BindingCommand),
+    /// Create, list and revoke the bearer tokens of SCIM clients
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    /// Print a tenant's directory as JSON lines
+    Dump(dump::DumpArgs),
+    /// Bring tenants and bindings to what a file says, in one change
+    Apply(apply::ApplyArgs),
+}
+
+/// `--tenant`, wherever it is needed.
+#[derive(Debug, Args)]
+struct TenantArg {
+    /// The tenant
+    #[arg(long, env = "SCIMESH_TENANT", value_name = "NAME")]
+    tenant: String,
+}
+
+/// Refused, or failed in a way without a status of its own.
+const REFUSED: u8 = 1;
+/// Nobody to give the command to. (2 is clap's: wrong usage.)
+const NO_FEEDER: u8 = 3;
+
+/// The program.
+pub fn main() -> ExitCode {
+    match Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Whoever reads has closed the pipe, and knows.
+            if !is_broken_pipe(&error) {
+                eprintln!("scimesh: {error:#}");
+            }
+            ExitCode::from(match error.downcast_ref() {
+                Some(Failed::NoFeeder { .. }) => NO_FEEDER,
+                _ => REFUSED,
+            })
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+impl Cli {
+    fn run(self) -> anyhow::Result<()> {
+        let client = Client::new(&self.data_dir);
+        let command = async {
+            match self.command {
+                Command::Serve(args) => return Ok(Some(args)),
+                Command::Tenant(command) => command.run(&client).await?,
+                Command::Binding(command) => command.run(&client).await?,
+                Command::Token(command) => command.run(&client).await?,
+                Command::Dump(args) => args.run(&client).await?,
+                Command::Apply(args) => args.run(&client).await?,
+            }
+            anyhow::Ok(None)
+        };
+        let one_thread = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        match one_thread.block_on(command)? {
+            Some(args) => args.run(self.data_dir),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    /// Scripts and manifests set flags by environment: a flag without its variable breaks the promise.
+    #[test]
+    fn every_flag_has_the_environment_variable_of_its_name() {
+        fn check(command: &clap::Command, flags: &mut usize) {
+            for arg in command.get_arguments() {
+                let Some(long) = arg
+                    .get_long()
+                    .filter(|long| !["help", "version"].contains(long))
+                else {
+                    continue;
+                };
+                let expected = format!("SCIMESH_{}", long.replace('-', "_").to_uppercase());
+                let env = arg.get_env().and_then(|env| env.to_str());
+                assert_eq!(
+                    env,
+                    Some(expected.as_str()),
+                    "--{long} of {}",
+                    command.get_name()
+                );
+                *flags += 1;
+            }
+            command.get_subcommands().for_each(|sub| check(sub, flags));
+        }
+        let mut flags = 0;
+        check(&Cli::command(), &mut flags);
+        assert!(flags > 20, "{flags}");
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,301 @@
+//! The file of `scimesh apply` and `serve --config`: tenants and their bindings as they shall be. YAML or JSON.
+//! It owns the file's shape and its errors; how the directory is brought there is `admin::reconcile`'s.
+//!
+//! ```yaml
+//! tenants:
+//!   corp:
+//!     bindings:
+//!     - issuer: https://idp.example.com
+//!       claim: oid                        # sub if absent
+//!       attribute: externalId             # externalId if absent; userName, id, emails.value
+//!       pin: { claim: tid, value: 4f1c }  # if tenants share the issuer
+//! ```
+//!
+//! The same shapes travel between the command line and the feeder (`admin::wire`).
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use scimesh_proto::binding::{Attribute, Binding, Pin};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The claim that names the subject where nobody says another.
+pub const DEFAULT_CLAIM: &str = "sub";
+
+/// The attribute that it is compared with where nobody says another.
+pub const DEFAULT_ATTRIBUTE: Attribute = Attribute::ExternalId;
+
+/// A file with a terabyte of tenants is a mistake; no more than this is read.
+const MAX_FILE_BYTES: u64 = 16 << 20;
+
+/// Every tenant that shall be, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Desired {
+    /// By name.
+    pub tenants: BTreeMap<String, DesiredTenant>,
+}
+
+/// One tenant that shall be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DesiredTenant {
+    /// All of its bindings: others that it has are removed.
+    #[serde(default)]
+    pub bindings: Vec<BindingForm>,
+}
+
+/// A [`Binding`] as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BindingForm {
+    /// The token's `iss`, to the letter.
+    #[serde(deserialize_with = "not_empty")]
+    pub issuer: String,
+    /// The claim that names the subject.
+    #[serde(default = "default_claim", deserialize_with = "not_empty")]
+    pub claim: String,
+    /// What it is compared with.
+    #[serde(default, with = "attribute")]
+    pub attribute: AttributeForm,
+    /// What else the token must say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pin: Option<PinForm>,
+}
+
+/// A [`Pin`] as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PinForm {
+    /// The claim's name.
+    #[serde(deserialize_with = "not_empty")]
+    pub claim: String,
+    /// Its only admitted value.
+    #[serde(deserialize_with = "not_empty")]
+    pub value: String,
+}
+
+/// An [`Attribute`] that is [`DEFAULT_ATTRIBUTE`] where nothing is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttributeForm(pub Attribute);
+
+impl Default for AttributeForm {
+    fn default() -> Self {
+        AttributeForm(DEFAULT_ATTRIBUTE)
+    }
+}
+
+impl From<Binding> for BindingForm {
+    fn from(binding: Binding) -> Self {
+        BindingForm {
+            issuer: binding.issuer,
+            claim: binding.claim,
+            attribute: AttributeForm(binding.attribute),
+            pin: binding.pin.map(PinForm::from),
+        }
+    }
+}
+
+impl From<BindingForm> for Binding {
+    fn from(form: BindingForm) -> Self {
+        Binding {
+            issuer: form.issuer,
+            claim: form.claim,
+            attribute: form.attribute.0,
+            pin: form.pin.map(Pin::from),
+        }
+    }
+}
+
+impl From<Pin> for PinForm {
+    fn from(pin: Pin) -> Self {
+        PinForm {
+            claim: pin.claim,
+            value: pin.value,
+        }
+    }
+}
+
+impl From<PinForm> for Pin {
+    fn from(form: PinForm) -> Self {
+        Pin {
+            claim: form.claim,
+            value: form.value,
+        }
+    }
+}
+
+fn default_claim() -> String {
+    DEFAULT_CLAIM.to_owned()
+}
+
+fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Err(D::Error::custom("must not be empty"));
+    }
+    Ok(text)
+}
+
+mod attribute {
+    use super::*;
+
+    pub(super) fn serialize<S: Serializer>(form: &AttributeForm, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(form.0.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<AttributeForm, D::Error> {
+        let text = String::deserialize(from)?;
+        match Attribute::parse(&text) {
+            Some(attribute) => Ok(AttributeForm(attribute)),
+            None => Err(D::Error::custom(unknown_attribute(&text))),
+        }
+    }
+}
+
+/// What to tell somebody who wrote this for an attribute.
+pub fn unknown_attribute(text: &str) -> String {
+    let known: Vec<&str> = Attribute::ALL.iter().map(|a| a.as_str()).collect();
+    format!(
+        "`{text}` is no attribute that a binding can refer to: use one of {}",
+        known.join(", ")
+    )
+}
+
+/// Why a file says nothing that could be applied.
+#[derive(Debug, thiserror::Error)]
+pub enum BadFile {
+    /// It could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is larger than any honest one.
+    #[error("{} is larger than {} MiB", .0.display(), MAX_FILE_BYTES >> 20)]
+    TooLarge(PathBuf),
+    /// It does not parse.
+    #[error("{}: {why}", path.display())]
+    Malformed {
+        /// Which.
+        path: PathBuf,
+        /// Line, column, what is wrong.
+        why: String,
+    },
+}
+
+impl Desired {
+    /// Reads a file; `-` is standard input.
+    pub fn read(path: &Path) -> Result<Desired, BadFile> {
+        let unreadable = |source| BadFile::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
+        let mut text = String::new();
+        let read = if path == Path::new("-") {
+            std::io::stdin()
+                .take(MAX_FILE_BYTES + 1)
+                .read_to_string(&mut text)
+        } else {
+            std::fs::File::open(path)
+                .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text))
+        };
+        read.map_err(unreadable)?;
+        if text.len() as u64 > MAX_FILE_BYTES {
+            return Err(BadFile::TooLarge(path.to_owned()));
+        }
+        Desired::parse(&text).map_err(|why| BadFile::Malformed {
+            path: path.to_owned(),
+            why,
+        })
+    }
+
+    /// Parses YAML, of which JSON is a part. The error says line and column.
+    pub fn parse(text: &str) -> Result<Desired, String> {
+        let desired: Desired = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        for (name, tenant) in &desired.tenants {
+            let mut issuers: Vec<&str> =
+                tenant.bindings.iter().map(|b| b.issuer.as_str()).collect();
+            issuers.sort_unstable();
+            if let Some(twice) = issuers.windows(2).find(|pair| pair.first() == pair.last()) {
+                let issuer = twice.first().copied().unwrap_or_default();
+                return Err(format!(
+                    "tenant {name} has two bindings for the issuer {issuer}"
+                ));
+            }
+        }
+        Ok(desired)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_has_its_default() {
+        let desired = Desired::parse(
+            "tenants:\n  corp:\n    bindings:\n    - issuer: https://idp.example\n  empty: {}\n",
+        )
+        .unwrap();
+        let binding = &desired.tenants["corp"].bindings[0];
+        assert_eq!(binding.claim, "sub");
+        assert_eq!(binding.attribute.0, Attribute::ExternalId);
+        assert_eq!(binding.pin, None);
+        assert!(desired.tenants["empty"].bindings.is_empty());
+    }
+
+    #[test]
+    fn json_is_read_as_well_and_comes_back() {
+        let text = r#"{"tenants":{"corp":{"bindings":[{"issuer":"i","claim":"oid","attribute":"emails.value","pin":{"claim":"tid","value":"1"}}]}}}"#;
+        let desired = Desired::parse(text).unwrap();
+        assert_eq!(serde_json::to_string(&desired).unwrap(), text);
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line() {
+        for (text, line, word) in [
+            ("tenants:\n  corp:\n    binding: []\n", "line 3", "binding"),
+            (
+                "tenants:\n  corp:\n    bindings:\n    - claim: sub\n",
+                "line 4",
+                "issuer",
+            ),
+            (
+                "tenants:\n  corp:\n    bindings:\n    - issuer: ''\n",
+                "line 4",
+                "empty",
+            ),
+            (
+                "tenants:\n  corp:\n    bindings:\n    - issuer: i\n      attribute: name\n",
+                "line 5",
+                "userName",
+            ),
+            ("tenants:\n  corp: {}\n  corp: {}\n", "line 3", "corp"),
+            (
+                "tenants:\n  corp:\n    bindings:\n    - issuer: i\n      pin: { claim: tid }\n",
+                "line 5",
+                "value",
+            ),
+        ] {
+            let why = Desired::parse(text).unwrap_err();
+            assert!(why.contains(line) && why.contains(word), "{text}\n-> {why}");
+        }
+        let twice = "tenants:\n  corp:\n    bindings:\n    - issuer: i\n    - issuer: i\n      claim: oid\n";
+        assert!(
+            Desired::parse(twice)
+                .unwrap_err()
+                .contains("two bindings for the issuer i")
+        );
+        assert!(
+            Desired::parse("").is_err(),
+            "an empty file is no wish to have no tenants"
+        );
+    }
+}

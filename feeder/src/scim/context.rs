@@ -1,0 +1,183 @@
+//! What a handler knows of its request: the tenant, the ledger, and the URL that clients reach the API by.
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use http::uri::Authority;
+use http::{HeaderMap, header};
+
+use super::error::Error;
+use super::resource::View;
+use super::settings::Settings;
+use crate::directory::Tenant;
+use crate::ledger::Ledger;
+
+/// Where the API is mounted.
+pub const BASE_PATH: &str = "/scim/v2";
+
+/// What all requests share.
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
+    pub(crate) ledger: Ledger,
+    pub(crate) settings: Arc<Settings>,
+}
+
+/// An authenticated request.
+#[derive(Debug, Clone)]
+pub(crate) struct Context {
+    pub(crate) ledger: Ledger,
+    pub(crate) settings: Arc<Settings>,
+    /// The tenant's name. All that the request does is inside this tenant.
+    pub(crate) tenant: Arc<str>,
+    /// The API's URL, without a slash at the end.
+    pub(crate) base: Arc<str>,
+}
+
+impl Context {
+    /// For a request of this tenant.
+    pub(crate) fn new(api: Api, tenant: Arc<str>, request: &Request) -> Context {
+        Context {
+            base: base_url(&api.settings, request).into(),
+            ledger: api.ledger,
+            settings: api.settings,
+            tenant,
+        }
+    }
+
+    /// The tenant as it is now. One value: what is read from it is consistent.
+    pub(crate) fn read(&self) -> Result<Arc<Tenant>, Error> {
+        let directory = self.ledger.directory();
+        directory
+            .tenant(&self.tenant)
+            .cloned()
+            .ok_or(Error::Unauthorized)
+    }
+
+    /// How resources of the tenant are seen by the client.
+    pub(crate) fn view<'v>(&'v self, tenant: &'v Tenant) -> View<'v> {
+        View {
+            tenant,
+            base: &self.base,
+        }
+    }
+
+    /// Does work that grows with the directory where it can't hold up other requests.
+    pub(crate) async fn compute<T: Send + 'static>(
+        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        match tokio::task::spawn_blocking(work).await {
+            Ok(done) => done,
+            Err(cause) => {
+                tracing::error!(%cause, "a SCIM request was not computed");
+                Err(Error::Unavailable)
+            }
+        }
+    }
+}
+
+/// The URL that `meta.location` begins with; clients follow it as it stands.
+fn base_url(settings: &Settings, request: &Request) -> String {
+    if let Some(base) = &settings.base_url {
+        return base.trim_end_matches('/').to_owned();
+    }
+    let forwarded = |name| match settings.behind_tls_proxy {
+        true => first(request.headers(), name),
+        false => None,
+    };
+    let scheme = match forwarded("x-forwarded-proto") {
+        Some("http") => "http",
+        _ if settings.tls || settings.behind_tls_proxy => "https",
+        _ => "http",
+    };
+    let host = forwarded("x-forwarded-host")
+        .or_else(|| first(request.headers(), header::HOST.as_str()))
+        .and_then(|host| host.parse::<Authority>().ok())
+        .or_else(|| request.uri().authority().cloned());
+    match host {
+        // Never what stands before an '@': it would be sent back as part of a URL.
+        Some(host) => {
+            let host = host.as_str().rsplit('@').next().unwrap_or_default();
+            format!("{scheme}://{host}{BASE_PATH}")
+        }
+        None => BASE_PATH.to_owned(),
+    }
+}
+
+/// The first element of a header that proxies append to.
+fn first<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let value = headers.get(name)?.to_str().ok()?;
+    value.split(',').next().map(str::trim)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    fn base(settings: &Settings, headers: &[(&str, &str)]) -> String {
+        let mut request = Request::builder().uri("/Users");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        base_url(settings, &request.body(Body::empty()).unwrap())
+    }
+
+    #[test]
+    fn the_base_url_is_what_the_client_used() {
+        let plain = Settings::default();
+        let host = ("host", "scim.example.com:8443");
+        let forwarded = [
+            host,
+            ("x-forwarded-host", "public.example.com"),
+            ("x-forwarded-proto", "https"),
+        ];
+        assert_eq!(
+            base(&plain, &[host]),
+            "http://scim.example.com:8443/scim/v2"
+        );
+        // Without a proxy, its headers are anybody's.
+        assert_eq!(
+            base(&plain, &forwarded),
+            "http://scim.example.com:8443/scim/v2"
+        );
+        let proxied = Settings {
+            behind_tls_proxy: true,
+            ..Settings::default()
+        };
+        assert_eq!(
+            base(&proxied, &forwarded),
+            "https://public.example.com/scim/v2"
+        );
+        assert_eq!(
+            base(&proxied, &[host]),
+            "https://scim.example.com:8443/scim/v2"
+        );
+        let tls = Settings {
+            tls: true,
+            ..Settings::default()
+        };
+        assert_eq!(base(&tls, &[host]), "https://scim.example.com:8443/scim/v2");
+        let fixed = Settings {
+            base_url: Some("https://x.example/a/scim/v2/".to_owned()),
+            ..proxied
+        };
+        assert_eq!(base(&fixed, &forwarded), "https://x.example/a/scim/v2");
+    }
+
+    #[test]
+    fn a_host_that_is_none_is_not_repeated() {
+        for host in ["", "a b", "\"><script>"] {
+            assert_eq!(
+                base(&Settings::default(), &[("host", host)]),
+                "/scim/v2",
+                "{host}"
+            );
+        }
+        assert_eq!(base(&Settings::default(), &[]), "/scim/v2");
+        assert_eq!(
+            base(&Settings::default(), &[("host", "u:p@h")]),
+            "http://h/scim/v2"
+        );
+    }
+}

@@ -1,0 +1,124 @@
+//! What was let through: accepted shapes that no RFC has, each with a stable word for the log.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use super::schema::Unknown;
+
+/// A shape beyond the RFCs. The word is part of the log's contract; who sends it is in the comment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Dialect {
+    /// `"op": "Replace"` (Entra ID).
+    CapitalOp,
+    /// A boolean as `"True"` or `"False"`, also in a filter (Entra ID).
+    StringBoolean,
+    /// `remove` of a multi-valued attribute with a list of what to remove (Entra ID, JumpCloud, authentik).
+    RemoveByValue,
+    /// A key such as `name.givenName`, or with a value filter, in a value without a path (Entra ID).
+    PathKey,
+    /// A key such as `urn:…:User:employeeNumber` in a value (Entra ID).
+    UrnKey,
+    /// A value path that matched nothing made the element (Entra ID).
+    CreatedByPath,
+    /// A plain value for a complex attribute means its `value`: `manager` (Entra ID).
+    PlainForComplex,
+    /// A list of one for a single-valued attribute: `manager` (Entra ID).
+    ListForSingle,
+    /// One value for a multi-valued attribute.
+    SingleForList,
+    /// An extension's attribute without its URN (Entra ID: `manager eq …`).
+    BareExtension,
+    /// `"path": ""`.
+    EmptyPath,
+    /// A read-only attribute in a body (every client that sends back what it read; Okta's `groups`, and `id` in a rename).
+    ReadOnlyIgnored,
+    /// A password, which is never stored (Okta, client libraries).
+    PasswordDropped,
+    /// An attribute or extension that nobody announced.
+    UnknownAttribute,
+    /// `emails[type eq "work"].value eq …` in a filter (Entra ID).
+    ValuePathComparison,
+    /// A bare complex attribute in a filter means its `value` (Ping: `emails eq …`).
+    BareComplex,
+}
+
+impl Dialect {
+    /// Its word.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Dialect::CapitalOp => "capital-op",
+            Dialect::StringBoolean => "string-boolean",
+            Dialect::RemoveByValue => "remove-by-value",
+            Dialect::PathKey => "path-key",
+            Dialect::UrnKey => "urn-key",
+            Dialect::CreatedByPath => "created-by-path",
+            Dialect::PlainForComplex => "plain-for-complex",
+            Dialect::ListForSingle => "list-for-single",
+            Dialect::SingleForList => "single-for-list",
+            Dialect::BareExtension => "bare-extension",
+            Dialect::EmptyPath => "empty-path",
+            Dialect::ReadOnlyIgnored => "read-only-ignored",
+            Dialect::PasswordDropped => "password-dropped",
+            Dialect::UnknownAttribute => "unknown-attribute",
+            Dialect::ValuePathComparison => "value-path-comparison",
+            Dialect::BareComplex => "bare-complex",
+        }
+    }
+}
+
+/// More unknown names than this are not worth a log line's length.
+const UNKNOWN_NAMES: usize = 8;
+
+/// What one request was let through with. Holds names of attributes, never values.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    dialects: BTreeSet<Dialect>,
+    unknown: Vec<Unknown>,
+}
+
+impl Seen {
+    /// Notes a shape.
+    pub(crate) fn note(&mut self, dialect: Dialect) {
+        self.dialects.insert(dialect);
+    }
+
+    /// Notes an attribute that was ignored because nobody knows it.
+    pub(crate) fn ignored(&mut self, unknown: Unknown) {
+        self.note(Dialect::UnknownAttribute);
+        if self.unknown.len() < UNKNOWN_NAMES {
+            self.unknown.push(unknown);
+        }
+    }
+
+    /// Adds what another part of the same request saw.
+    pub(crate) fn merge(&mut self, other: Seen) {
+        self.dialects.extend(other.dialects);
+        for unknown in other.unknown {
+            self.ignored(unknown);
+        }
+    }
+
+    /// Whether this shape was seen.
+    #[cfg(test)]
+    pub(crate) fn has(&self, dialect: Dialect) -> bool {
+        self.dialects.contains(&dialect)
+    }
+
+    /// The ignored attributes.
+    pub(crate) fn unknown(&self) -> &[Unknown] {
+        &self.unknown
+    }
+}
+
+/// The words, separated by commas.
+impl fmt::Display for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, dialect) in self.dialects.iter().enumerate() {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            f.write_str(dialect.as_str())?;
+        }
+        Ok(())
+    }
+}

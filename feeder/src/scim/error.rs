@@ -1,0 +1,172 @@
+//! Every way in which a request can fail, and the one place that chooses status and `scimType` (RFC 7644 section 3.12).
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+use thiserror::Error;
+
+use super::filter::FilterError;
+use super::patch::PatchError;
+use super::reply;
+use crate::directory::Refused;
+use crate::ledger::{Failed, Unavailable};
+
+/// Seconds after which a client may try a write again that the store could not take.
+const RETRY_AFTER_SECONDS: u16 = 5;
+
+/// Why a request failed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub(crate) enum Error {
+    /// Any bad credential, of whatever kind: which one is nobody's business.
+    #[error("a valid bearer token is required")]
+    Unauthorized,
+    /// A filter where RFC 7644 section 4 forbids it.
+    #[error("this endpoint takes no filter")]
+    FilterForbidden,
+    /// No such endpoint, or no such resource in this tenant.
+    #[error("not found")]
+    NotFound,
+    /// The endpoint has no such method.
+    #[error("the endpoint does not support this method")]
+    MethodNotAllowed,
+    /// The resource is not at the version that `If-Match` names.
+    #[error("the resource has changed since that version")]
+    PreconditionFailed,
+    /// A body beyond the limit.
+    #[error("the body is longer than {limit} bytes")]
+    TooLarge {
+        /// In bytes.
+        limit: usize,
+    },
+    /// A body that does not say that it is JSON.
+    #[error("the body has to be application/scim+json or application/json")]
+    MediaType,
+    /// A body that can't be read as JSON.
+    #[error("the body is not JSON: {0}")]
+    Json(String),
+    /// A query parameter that can't be read.
+    #[error("query parameter {name:?} is not {expected}")]
+    Parameter {
+        /// Its name.
+        name: &'static str,
+        /// What it has to be.
+        expected: &'static str,
+    },
+    /// A filter that can't be read.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// A body that can't be carried out.
+    #[error(transparent)]
+    Patch(#[from] PatchError),
+    /// The directory said no.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// Nothing can be written now.
+    #[error("the server can't store changes now; try again later")]
+    Unavailable,
+}
+
+impl From<Failed<Error>> for Error {
+    fn from(failed: Failed<Error>) -> Error {
+        match failed {
+            Failed::Refused(error) => error,
+            Failed::Unavailable(cause) => cause.into(),
+        }
+    }
+}
+
+impl From<Unavailable> for Error {
+    fn from(cause: Unavailable) -> Error {
+        tracing::warn!(%cause, "a SCIM write was not stored");
+        Error::Unavailable
+    }
+}
+
+impl Error {
+    /// Status and `scimType` (RFC 7644 table 9).
+    pub(crate) fn kind(&self) -> (StatusCode, Option<&'static str>) {
+        let bad = |scim_type| (StatusCode::BAD_REQUEST, Some(scim_type));
+        match self {
+            Error::Unauthorized => (StatusCode::UNAUTHORIZED, None),
+            Error::FilterForbidden => (StatusCode::FORBIDDEN, None),
+            Error::NotFound => (StatusCode::NOT_FOUND, None),
+            Error::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None),
+            Error::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, None),
+            Error::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, None),
+            Error::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
+            Error::Json(_) => bad("invalidSyntax"),
+            Error::Parameter { .. } => bad("invalidValue"),
+            Error::Filter(_) => bad("invalidFilter"),
+            Error::Patch(error) => bad(patch_type(error)),
+            Error::Refused(refused) => refused_kind(refused),
+            Error::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, None),
+        }
+    }
+
+    /// What the client is told. Another tenant's resources look like none.
+    fn detail(&self) -> String {
+        match self.kind().0 {
+            StatusCode::UNAUTHORIZED => Error::Unauthorized.to_string(),
+            StatusCode::NOT_FOUND => Error::NotFound.to_string(),
+            _ => self.to_string(),
+        }
+    }
+}
+
+fn patch_type(error: &PatchError) -> &'static str {
+    match error {
+        PatchError::Body(_) => "invalidSyntax",
+        PatchError::Path(_) | PatchError::Unknown(_) => "invalidPath",
+        PatchError::Filter(_) => "invalidFilter",
+        PatchError::Value(_) | PatchError::Members(_) => "invalidValue",
+        PatchError::ReadOnly(_) | PatchError::Required(_) => "mutability",
+        PatchError::NoTarget(_) => "noTarget",
+    }
+}
+
+fn refused_kind(refused: &Refused) -> (StatusCode, Option<&'static str>) {
+    match refused {
+        // The tenant went between the check of its token and the write: the token went with it.
+        Refused::NoSuchTenant(_) => (StatusCode::UNAUTHORIZED, None),
+        Refused::NoSuchUser(_) | Refused::NoSuchGroup(_) => (StatusCode::NOT_FOUND, None),
+        Refused::UserNameTaken => (StatusCode::CONFLICT, Some("uniqueness")),
+        Refused::NoSuchMember(_)
+        | Refused::Missing(_)
+        | Refused::Invalid { .. }
+        | Refused::TooDeep { .. }
+        // What only an operator's commands are refused for.
+        | Refused::TenantExists(_)
+        | Refused::InvalidTenantName(_)
+        | Refused::IssuerTaken { .. }
+        | Refused::NoSuchBinding { .. }
+        | Refused::NoSuchToken { .. } => (StatusCode::BAD_REQUEST, Some("invalidValue")),
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let (status, scim_type) = self.kind();
+        let mut body = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
+            "status": status.as_str(),
+            "detail": self.detail(),
+        });
+        if let (Some(scim_type), Some(body)) = (scim_type, body.as_object_mut()) {
+            body.insert("scimType".to_owned(), scim_type.into());
+        }
+        let mut response = reply::json(status, &body);
+        let headers = response.headers_mut();
+        match status {
+            StatusCode::UNAUTHORIZED => {
+                let challenge = HeaderValue::from_static("Bearer realm=\"scim\"");
+                headers.insert(header::WWW_AUTHENTICATE, challenge);
+            }
+            StatusCode::SERVICE_UNAVAILABLE => {
+                headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
+            }
+            _ => {}
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}

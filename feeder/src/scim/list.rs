@@ -1,0 +1,140 @@
+//! Pages of resources (RFC 7644 section 3.4.2), in the order of creation.
+
+use std::sync::Arc;
+
+use scimesh_proto::binding::Attribute;
+use serde_json::{Map, Value, json};
+
+use super::filter::{Filter, Operand, Operator};
+use super::id;
+use super::query::Query;
+use super::schema::Place;
+use crate::directory::{Group, Tenant, User, fold};
+
+/// One page, and how many resources there are in all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Page<T> {
+    pub(crate) total: usize,
+    pub(crate) items: Vec<T>,
+}
+
+impl<T> Page<T> {
+    /// The page that the query asks for, of those candidates that match.
+    pub(crate) fn of(
+        query: &Query,
+        candidates: impl Iterator<Item = T>,
+        matches: impl Fn(&T) -> bool,
+    ) -> Page<T> {
+        let skip = query.start_index.saturating_sub(1);
+        let mut page = Page {
+            total: 0,
+            items: Vec::new(),
+        };
+        for item in candidates.filter(matches) {
+            if page.total >= skip && page.items.len() < query.count {
+                page.items.push(item);
+            }
+            page.total += 1;
+        }
+        page
+    }
+
+    /// Its message, an empty one included.
+    pub(crate) fn response(self, query: &Query, render: impl Fn(T) -> Map<String, Value>) -> Value {
+        let resources: Vec<_> = self.items.into_iter().map(render).collect();
+        json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+            "totalResults": self.total,
+            "startIndex": query.start_index,
+            "itemsPerPage": resources.len(),
+            "Resources": resources,
+        })
+    }
+}
+
+/// The users among which are all that match: found by an index where the filter demands an indexed value.
+pub(crate) fn users<'t>(tenant: &'t Tenant, filter: Option<&Filter<'_>>) -> Vec<&'t Arc<User>> {
+    let demands = filter.map(Filter::conjuncts).unwrap_or_default();
+    if let Some(id) = demands.iter().find_map(|f| equal(f, "id")) {
+        return user(tenant, id).into_iter().collect();
+    }
+    if let Some(name) = demands.iter().find_map(|f| equal(f, "userName")) {
+        return tenant.user_by_name(name).into_iter().collect();
+    }
+    if let Some(value) = demands.iter().find_map(|f| equal(f, "externalId")) {
+        let mut users = tenant.users_by(Attribute::ExternalId, value);
+        users.sort_by_key(|user| user.slot);
+        return users;
+    }
+    // The directory finds emails exactly, a filter without regard to case; passing by each is still far cheaper than reading each document.
+    if let Some(email) = demands.iter().find_map(|f| element(f, "emails")) {
+        let email = fold(email);
+        let has = |user: &&Arc<User>| user.identity.emails.iter().any(|e| fold(e) == email);
+        return tenant.users().filter(has).collect();
+    }
+    tenant.users().collect()
+}
+
+/// The groups among which are all that match.
+pub(crate) fn groups<'t>(tenant: &'t Tenant, filter: Option<&Filter<'_>>) -> Vec<&'t Arc<Group>> {
+    let demands = filter.map(Filter::conjuncts).unwrap_or_default();
+    if let Some(id) = demands.iter().find_map(|f| equal(f, "id")) {
+        let group = id::parse(id).and_then(|id| tenant.group(id));
+        return group.into_iter().collect();
+    }
+    if let Some(name) = demands.iter().find_map(|f| equal(f, "displayName")) {
+        let name = fold(name);
+        let named = |group: &&Arc<Group>| fold(&group.display_name) == name;
+        return tenant.groups().filter(named).collect();
+    }
+    if let Some(value) = demands.iter().find_map(|f| equal(f, "externalId")) {
+        let has = |group: &&Arc<Group>| group.external_id.as_deref() == Some(value);
+        return tenant.groups().filter(has).collect();
+    }
+    if let Some(member) = demands.iter().find_map(|f| element(f, "members")) {
+        let slot = id::parse(member).and_then(|id| tenant.slot_of(id));
+        let mut groups: Vec<_> = slot
+            .map(|slot| tenant.direct_groups(slot).collect())
+            .unwrap_or_default();
+        groups.sort_by_key(|group: &&Arc<Group>| group.slot);
+        return groups;
+    }
+    tenant.groups().collect()
+}
+
+fn user<'t>(tenant: &'t Tenant, id: &str) -> Option<&'t Arc<User>> {
+    tenant.user(id::parse(id)?)
+}
+
+/// What a filter demands that this attribute equals.
+fn equal<'f>(filter: &'f Filter<'_>, name: &str) -> Option<&'f str> {
+    match compared(filter)? {
+        (place, written) if place.is(name) && place.sub.is_none() => Some(written),
+        _ => None,
+    }
+}
+
+/// What a filter demands that the `value` of an element of this attribute equals.
+fn element<'f>(filter: &'f Filter<'_>, name: &str) -> Option<&'f str> {
+    match filter {
+        Filter::Has { place, element } if place.is(name) => {
+            let demands = element.conjuncts();
+            demands.into_iter().find_map(|f| equal(f, "value"))
+        }
+        filter => match compared(filter)? {
+            (place, written) if place.is(name) && place.leaf().name == "value" => Some(written),
+            _ => None,
+        },
+    }
+}
+
+fn compared<'f, 's>(filter: &'f Filter<'s>) -> Option<(&'f Place<'s>, &'f str)> {
+    match filter {
+        Filter::Compare {
+            place,
+            operator: Operator::Equal,
+            operand: Operand::Text { written, .. },
+        } => Some((place, written)),
+        _ => None,
+    }
+}

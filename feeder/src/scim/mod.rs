@@ -1,0 +1,37 @@
+//! The SCIM 2.0 API (RFC 7643, RFC 7644), mounted under `/scim/v2`; the bearer token chooses the tenant.
+//!
+//! ```text
+//! request -> auth -> body -> Edit (schema-driven, pure) -> Ledger::commit -> resource (rendering) -> response
+//!                    list -> Filter ------------------------'
+//! ```
+//!
+//! Schemas are data; canonical names, types, PATCH, filters, projection and discovery all follow from them. One lenient dialect is always
+//! on: what IdPs send beyond the RFC is accepted where its meaning is certain, and logged under a stable word ([`dialect`]).
+//! Nothing here knows of stores or streams.
+
+mod auth;
+mod body;
+mod context;
+mod dialect;
+mod discovery;
+mod error;
+mod filter;
+mod group;
+mod id;
+mod json;
+mod list;
+mod log;
+mod patch;
+mod projection;
+mod query;
+mod reply;
+mod resource;
+mod router;
+mod schema;
+mod settings;
+mod user;
+mod version;
+
+pub use context::BASE_PATH;
+pub use router::router;
+pub use settings::Settings;

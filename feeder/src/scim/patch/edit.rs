@@ -1,0 +1,267 @@
+//! A resource in the making: operations and bodies, one attribute after the other.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::path::{Selection, Target};
+use super::{Edited, MemberChange, Op, Operation, PatchError, ValueError, change, members};
+use crate::directory::Attributes;
+use crate::scim::dialect::{Dialect, Seen};
+use crate::scim::schema::{Mutability, Place, Resolved, ResourceType, Schema};
+
+/// Whether the client named an attribute as the target, or it came along in a value. The first is an error where the second is ignored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Named {
+    ByPath,
+    ByKey,
+}
+
+/// Attributes being changed. Dropped on any error, so nothing is half-applied.
+#[derive(Debug)]
+pub(crate) struct Edit<'s> {
+    resources: &'s ResourceType,
+    attributes: Attributes,
+    members: Vec<MemberChange>,
+    seen: Seen,
+}
+
+impl<'s> Edit<'s> {
+    /// From these attributes.
+    pub(crate) fn new(resources: &'s ResourceType, attributes: Attributes) -> Edit<'s> {
+        Edit {
+            resources,
+            attributes,
+            members: Vec::new(),
+            seen: Seen::default(),
+        }
+    }
+
+    /// A whole resource, as POST and PUT give it. Absent members are none (RFC 7643 section 2.5).
+    pub(crate) fn body(&mut self, body: Value) -> Result<(), PatchError> {
+        let Value::Object(body) = body else {
+            return Err(PatchError::Body("the body is not a JSON object"));
+        };
+        self.members.push(MemberChange::Set(Vec::new()));
+        self.object(Op::Replace, None, body)
+    }
+
+    /// One PATCH operation.
+    pub(crate) fn operation(&mut self, operation: Operation) -> Result<(), PatchError> {
+        let Operation { op, path, value } = operation;
+        let Some(path) = path else {
+            return match (op, value) {
+                // RFC 7644 section 3.5.2.2.
+                (Op::Remove, _) => Err(PatchError::NoTarget("remove needs a path")),
+                (_, Some(Value::Object(object))) => self.object(op, None, object),
+                _ => Err(PatchError::Body(
+                    "without a path, the value has to be an object",
+                )),
+            };
+        };
+        if op != Op::Remove && value.is_none() {
+            return Err(PatchError::Value(ValueError::Missing(path)));
+        }
+        match Target::parse(&path, self.resources, &mut self.seen)? {
+            Target::Attribute(selection) => self.attribute(op, &selection, value, Named::ByPath),
+            Target::Schema(schema) => self.schema(op, schema, value),
+        }
+    }
+
+    /// What `active` is if nobody said.
+    pub(crate) fn default_active(&mut self, active: Value) {
+        if self.resources.top_level().any(|a| a.name == "active") {
+            self.attributes.entry("active".to_owned()).or_insert(active);
+        }
+    }
+
+    /// The result, if what is required is there.
+    pub(crate) fn finish(self) -> Result<Edited, PatchError> {
+        for attribute in self.resources.top_level().filter(|a| a.required) {
+            let assigned = match self.attributes.get(&attribute.name) {
+                Some(Value::String(text)) => !text.trim().is_empty(),
+                value => value.is_some(),
+            };
+            if !assigned {
+                return Err(ValueError::Missing(attribute.name.clone()).into());
+            }
+        }
+        Ok(Edited {
+            attributes: self.attributes,
+            members: self.members,
+            seen: self.seen,
+        })
+    }
+
+    /// Every key of a value without a path, or of an extension's object: names, and the paths and URNs that Entra ID writes there.
+    fn object(
+        &mut self,
+        op: Op,
+        within: Option<&'s Schema>,
+        object: Map<String, Value>,
+    ) -> Result<(), PatchError> {
+        let mut given = BTreeSet::new();
+        for (key, value) in object {
+            let path = match within {
+                Some(schema) => format!("{}:{key}", schema.id),
+                None => key,
+            };
+            let target = match Target::parse(&path, self.resources, &mut self.seen) {
+                Ok(target) => target,
+                Err(PatchError::Unknown(unknown)) if !self.grants(&path) => {
+                    self.seen.ignored(unknown);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if !given.insert(spelled(&target, &path)) {
+                return Err(ValueError::Twice(path.chars().take(100).collect()).into());
+            }
+            match target {
+                Target::Schema(schema) => self.schema(op, schema, Some(value))?,
+                Target::Attribute(selection) => {
+                    if selection.filter.is_some() || selection.place.sub.is_some() {
+                        self.seen.note(Dialect::PathKey);
+                    }
+                    if within.is_none() && selection.place.extension.is_some() {
+                        self.seen.note(Dialect::UrnKey);
+                    }
+                    self.attribute(op, &selection, Some(value), Named::ByKey)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an unknown path begins at `members` or `active`, and so must not be ignored.
+    fn grants(&self, path: &str) -> bool {
+        let name = path
+            .split(['[', ' '])
+            .next()
+            .unwrap_or_default()
+            .trim_end_matches('.');
+        let mut prefixes = name
+            .match_indices('.')
+            .map(|(at, _)| at)
+            .collect::<Vec<_>>();
+        prefixes.push(name.len());
+        prefixes.into_iter().any(|end| {
+            let prefix = name.get(..end).unwrap_or_default();
+            matches!(self.resources.resolve(prefix), Ok(Resolved::Attribute(place))
+                if place.is("members") || place.is("active"))
+        })
+    }
+
+    /// A whole extension, or the core schema, by its URN.
+    fn schema(
+        &mut self,
+        op: Op,
+        schema: &'s Schema,
+        value: Option<Value>,
+    ) -> Result<(), PatchError> {
+        let core = schema.id == self.resources.core.id;
+        match (op, value) {
+            (Op::Remove, None | Some(Value::Null)) if core => {
+                Err(PatchError::Required(schema.name.clone()))
+            }
+            (Op::Remove | Op::Replace, None | Some(Value::Null)) => {
+                self.attributes.remove(&schema.id);
+                Ok(())
+            }
+            (Op::Add, None | Some(Value::Null)) => Ok(()),
+            (Op::Remove, Some(_)) => Err(PatchError::Path("remove attributes one by one")),
+            (_, Some(Value::Object(object))) => self.object(op, Some(schema), object),
+            (_, Some(_)) => Err(ValueError::Type {
+                attribute: schema.id.clone(),
+                expected: "an object",
+            }
+            .into()),
+        }
+    }
+
+    fn attribute(
+        &mut self,
+        op: Op,
+        selection: &Selection<'s>,
+        value: Option<Value>,
+        named: Named,
+    ) -> Result<(), PatchError> {
+        let place = &selection.place;
+        if place.is("members") {
+            let change = members::change(op, selection, value, &mut self.seen)?;
+            self.member_change(change);
+            return Ok(());
+        }
+        match (written(place), named) {
+            (Mutability::ReadOnly, Named::ByPath) => {
+                return Err(PatchError::ReadOnly(place.leaf().name.clone()));
+            }
+            (Mutability::ReadOnly, Named::ByKey) => {
+                self.seen.note(Dialect::ReadOnlyIgnored);
+                return Ok(());
+            }
+            (Mutability::WriteOnly, _) => {
+                self.seen.note(Dialect::PasswordDropped);
+                return Ok(());
+            }
+            (Mutability::ReadWrite | Mutability::Immutable, _) => {}
+        }
+        if op == Op::Remove && place.sub.is_none() && place.attribute.required {
+            return Err(PatchError::Required(place.attribute.name.clone()));
+        }
+        // RFC 7643 section 2.5 makes null the same as absent; an `active` that is taken away must not read as true anywhere.
+        if place.is("active") && (op == Op::Remove || value == Some(Value::Null)) {
+            self.attributes
+                .insert(place.attribute.name.clone(), Value::Bool(false));
+            return Ok(());
+        }
+        let Some(schema) = place.extension else {
+            return change::apply(&mut self.attributes, op, selection, value, &mut self.seen);
+        };
+        let mut extension = match self.attributes.remove(&schema.id) {
+            Some(Value::Object(extension)) => extension,
+            _ => Map::new(),
+        };
+        change::apply(&mut extension, op, selection, value, &mut self.seen)?;
+        if !extension.is_empty() {
+            self.attributes
+                .insert(schema.id.clone(), Value::Object(extension));
+        }
+        Ok(())
+    }
+
+    /// Joins changes of one kind: authentik sends an operation a member.
+    fn member_change(&mut self, change: MemberChange) {
+        match (self.members.last_mut(), change) {
+            (Some(MemberChange::Add(ids)), MemberChange::Add(more))
+            | (Some(MemberChange::Set(ids)), MemberChange::Add(more))
+            | (Some(MemberChange::Remove(ids)), MemberChange::Remove(more)) => ids.extend(more),
+            (_, MemberChange::Set(ids)) => self.members = vec![MemberChange::Set(ids)],
+            (_, change) => self.members.push(change),
+        }
+    }
+}
+
+/// The stricter mutability of an attribute and the sub-attribute named.
+fn written(place: &Place<'_>) -> Mutability {
+    match place.attribute.mutability {
+        Mutability::ReadWrite => place.leaf().mutability,
+        mutability => mutability,
+    }
+}
+
+/// A target's one spelling, to find out that it was given twice.
+fn spelled(target: &Target<'_>, path: &str) -> String {
+    match target {
+        Target::Schema(schema) => schema.id.clone(),
+        Target::Attribute(Selection {
+            filter: Some(_), ..
+        }) => path.to_owned(),
+        Target::Attribute(Selection { place, .. }) => format!(
+            "{}:{}.{}",
+            place.extension.map_or("", |schema| schema.id.as_str()),
+            place.attribute.name,
+            place.sub.map_or("", |sub| sub.name.as_str()),
+        ),
+    }
+}

@@ -1,0 +1,253 @@
+//! The elements of a multi-valued attribute under an operation (RFC 7644 sections 3.5.2.1 to 3.5.2.3, RFC 7643 section 2.4).
+
+use serde_json::{Map, Value};
+
+use super::change::{merge, write};
+use super::{Op, PatchError, ValueError, value};
+use crate::directory::fold;
+use crate::scim::dialect::{Dialect, Seen};
+use crate::scim::filter::{Filter, Operand, Operator};
+use crate::scim::schema::Attribute;
+
+/// More values of one attribute than this are refused: each is compared with the others.
+const MAX_VALUES: usize = 1000;
+
+/// A multi-valued attribute's elements, and which of them the operation wrote.
+pub(super) struct Elements<'s> {
+    attribute: &'s Attribute,
+    list: Vec<Element>,
+}
+
+struct Element {
+    value: Value,
+    written: bool,
+}
+
+impl<'s> Elements<'s> {
+    /// From the stored value, if there is one.
+    pub(super) fn new(attribute: &'s Attribute, stored: Option<Value>) -> Elements<'s> {
+        let list = match stored {
+            Some(Value::Array(list)) => list,
+            _ => Vec::new(),
+        };
+        let unwritten = |value| Element {
+            value,
+            written: false,
+        };
+        Elements {
+            attribute,
+            list: list.into_iter().map(unwritten).collect(),
+        }
+    }
+
+    /// The attribute as a whole: `emails`.
+    pub(super) fn all(
+        &mut self,
+        op: Op,
+        value: Option<Value>,
+        seen: &mut Seen,
+    ) -> Result<(), PatchError> {
+        match (op, value) {
+            (Op::Remove, None | Some(Value::Null)) => self.list.clear(),
+            // The RFC has no value here and would remove everything: whoever names what to remove means no more than that.
+            (Op::Remove, Some(value)) => {
+                seen.note(Dialect::RemoveByValue);
+                let named = value::many(self.attribute, value, seen)?;
+                let attribute = self.attribute;
+                self.list.retain(|e| {
+                    !named
+                        .iter()
+                        .any(|named| is_named(attribute, &e.value, named))
+                });
+            }
+            (op, value) => {
+                if op == Op::Replace {
+                    self.list.clear();
+                }
+                for value in value::many(self.attribute, value.unwrap_or_default(), seen)? {
+                    self.push(value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A sub-attribute without a filter: `emails.value`. The RFC does not say of which element, so there may be only one.
+    pub(super) fn only(
+        &mut self,
+        op: Op,
+        sub: &Attribute,
+        value: Option<Value>,
+        seen: &mut Seen,
+    ) -> Result<(), PatchError> {
+        if op != Op::Remove {
+            match self.list.len() {
+                0 => self.push(Value::Object(Map::new()))?,
+                1 => {}
+                _ => {
+                    return Err(PatchError::Path(
+                        "there are several values: say which by a filter in brackets",
+                    ));
+                }
+            }
+        }
+        for element in &mut self.list {
+            element.write(op, sub, value.clone(), seen)?;
+        }
+        Ok(())
+    }
+
+    /// The elements that a filter selects: `emails[type eq "work"]`, or one of their sub-attributes.
+    pub(super) fn selected(
+        &mut self,
+        op: Op,
+        filter: &Filter<'_>,
+        sub: Option<&Attribute>,
+        value: Option<Value>,
+        seen: &mut Seen,
+    ) -> Result<(), PatchError> {
+        let selects = |element: &Element| matches!(&element.value, Value::Object(object) if filter.matches(object));
+        let unassigned = matches!(value, None | Some(Value::Null));
+        if sub.is_none() && (op == Op::Remove || (op == Op::Replace && unassigned)) {
+            self.list.retain(|element| !selects(element));
+            return Ok(());
+        }
+        if op == Op::Remove || unassigned || self.list.iter().any(selects) {
+            for element in self.list.iter_mut().filter(|element| selects(element)) {
+                match sub {
+                    Some(sub) => element.write(op, sub, value.clone(), seen)?,
+                    None => element.put(op, self.attribute, value.clone(), seen)?,
+                }
+            }
+            return Ok(());
+        }
+        // The RFC wants noTarget. Entra ID then repeats the whole request, the disable in it included, until it gives up on the user.
+        let created = described(filter).ok_or(PatchError::NoTarget(
+            "no value matches the filter, and it does not describe one to create",
+        ))?;
+        seen.note(Dialect::CreatedByPath);
+        let mut element = Element {
+            value: Value::Object(created),
+            written: true,
+        };
+        match sub {
+            Some(sub) => element.write(op, sub, value, seen)?,
+            None => element.put(Op::Add, self.attribute, value, seen)?,
+        }
+        self.push(element.value)
+    }
+
+    /// The new value, without empty elements; none if nothing is left. A new primary clears the old (RFC 7644 section 3.5.2).
+    pub(super) fn finish(mut self) -> Result<Option<Value>, PatchError> {
+        let primary = self.attribute.sub("primary").map(|sub| sub.name.as_str());
+        if let Some(primary) = primary {
+            let is_primary = |e: &Element| e.value.get(primary) == Some(&Value::Bool(true));
+            let new = self
+                .list
+                .iter()
+                .filter(|e| e.written && is_primary(e))
+                .count();
+            if new > 1 {
+                return Err(ValueError::Primaries(self.attribute.name.clone()).into());
+            }
+            for element in self.list.iter_mut().filter(|e| new == 1 && !e.written) {
+                if let Some(old) = element.value.get_mut(primary) {
+                    *old = Value::Bool(false);
+                }
+            }
+        }
+        let empty = |value: &Value| matches!(value, Value::Object(object) if object.is_empty());
+        let values = self.list.into_iter().map(|element| element.value);
+        let list: Vec<Value> = values.filter(|value| !empty(value)).collect();
+        Ok((!list.is_empty()).then_some(Value::Array(list)))
+    }
+
+    /// Appends a value, unless it is there (RFC 7644 section 3.5.2.1).
+    fn push(&mut self, value: Value) -> Result<(), PatchError> {
+        if self.list.iter().any(|element| element.value == value) {
+            return Ok(());
+        }
+        if self.list.len() >= MAX_VALUES {
+            let attribute = self.attribute.name.clone();
+            let limit = MAX_VALUES;
+            return Err(ValueError::TooMany { attribute, limit }.into());
+        }
+        self.list.push(Element {
+            value,
+            written: true,
+        });
+        Ok(())
+    }
+}
+
+impl Element {
+    /// Writes one sub-attribute.
+    fn write(
+        &mut self,
+        op: Op,
+        sub: &Attribute,
+        value: Option<Value>,
+        seen: &mut Seen,
+    ) -> Result<(), PatchError> {
+        self.written = true;
+        match &mut self.value {
+            Value::Object(object) => write(object, op, sub, value, seen),
+            _ => Err(PatchError::NoTarget("the value has no sub-attributes")),
+        }
+    }
+
+    /// Adds to the element, or replaces it whole.
+    fn put(
+        &mut self,
+        op: Op,
+        attribute: &Attribute,
+        value: Option<Value>,
+        seen: &mut Seen,
+    ) -> Result<(), PatchError> {
+        self.written = true;
+        let Value::Object(object) = &mut self.value else {
+            return Err(PatchError::NoTarget("the value has no sub-attributes"));
+        };
+        if op == Op::Replace {
+            object.clear();
+        }
+        merge(object, op, attribute, value, seen)
+    }
+}
+
+/// Whether an element is the one that a removal names: by `value`, if that is given, otherwise by all that is.
+fn is_named(attribute: &Attribute, element: &Value, named: &Value) -> bool {
+    match (
+        attribute.sub("value"),
+        named.get("value"),
+        element.get("value"),
+    ) {
+        (Some(sub), Some(Value::String(named)), Some(Value::String(value))) => {
+            value == named || (!sub.case_exact && fold(value) == fold(named))
+        }
+        (_, Some(_), _) => false,
+        _ => element == named,
+    }
+}
+
+/// The element that a filter of nothing but `eq` and `and` describes.
+fn described(filter: &Filter<'_>) -> Option<Map<String, Value>> {
+    let mut element = Map::new();
+    for condition in filter.conjuncts() {
+        let Filter::Compare {
+            place,
+            operator: Operator::Equal,
+            operand,
+        } = condition
+        else {
+            return None;
+        };
+        let value = match operand {
+            Operand::Text { written, .. } => Value::String(written.clone()),
+            Operand::Boolean(value) => Value::Bool(*value),
+            Operand::Null | Operand::Time(_) => return None,
+        };
+        element.insert(place.attribute.name.clone(), value);
+    }
+    Some(element)
+}

@@ -1,0 +1,121 @@
+//! What an operation does to a group's members. They are named, never read.
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::path::Selection;
+use super::{Op, PatchError};
+use crate::scim::dialect::{Dialect, Seen};
+use crate::scim::filter::{Filter, Operand, Operator};
+use crate::scim::id;
+
+/// One step; the directory carries it out without looking at other members.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum MemberChange {
+    /// These become members.
+    Add(Vec<Uuid>),
+    /// These stop being members.
+    Remove(Vec<Uuid>),
+    /// These, and no others, are members.
+    Set(Vec<Uuid>),
+}
+
+/// What `op` on `members` means. A shape that is not certain is refused: members are access.
+pub(crate) fn change(
+    op: Op,
+    selection: &Selection<'_>,
+    value: Option<Value>,
+    seen: &mut Seen,
+) -> Result<MemberChange, PatchError> {
+    if selection.place.sub.is_some() {
+        return Err(PatchError::Path(
+            "a member is added or removed whole; it has no part that can be written",
+        ));
+    }
+    match (op, &selection.filter, value) {
+        (Op::Remove, Some(filter), None | Some(Value::Null)) => {
+            selected(filter).map(MemberChange::Remove)
+        }
+        (_, Some(_), _) => Err(PatchError::Path(
+            "members[…] can only be removed, and without a value",
+        )),
+        (Op::Remove, None, None | Some(Value::Null)) => Ok(MemberChange::Set(Vec::new())),
+        (Op::Remove, None, Some(value)) => {
+            seen.note(Dialect::RemoveByValue);
+            let named = named(value, seen)?;
+            // What is not an id is nobody's: it is no member already.
+            let ids = named.iter().filter_map(|text| id::parse(text)).collect();
+            Ok(MemberChange::Remove(ids))
+        }
+        (Op::Add, None, Some(value)) => existing(value, seen).map(MemberChange::Add),
+        (Op::Replace, None, Some(value)) => existing(value, seen).map(MemberChange::Set),
+        (Op::Add | Op::Replace, None, None) => Err(PatchError::Members("no value")),
+    }
+}
+
+/// The ids of members to be; each has to be one.
+fn existing(value: Value, seen: &mut Seen) -> Result<Vec<Uuid>, PatchError> {
+    named(value, seen)?
+        .iter()
+        .map(|text| {
+            id::parse(text).ok_or(PatchError::Members(
+                "a value is not the id of a user or group",
+            ))
+        })
+        .collect()
+}
+
+/// The `value` of each member given: a list of objects, or one object.
+fn named(value: Value, seen: &mut Seen) -> Result<Vec<String>, PatchError> {
+    match value {
+        Value::Null => Ok(Vec::new()),
+        Value::Array(members) => members.into_iter().map(member).collect(),
+        Value::Object(_) => {
+            seen.note(Dialect::SingleForList);
+            member(value).map(|member| vec![member])
+        }
+        _ => Err(PatchError::Members("not a list of objects")),
+    }
+}
+
+/// `$ref`, `type` and `display` follow from the id and are ignored; so is `primary`, which RFC 7643 section 2.4 gives to every list. Any
+/// other key might change what is meant (SCIM 1.1 has `"operation": "delete"`).
+fn member(member: Value) -> Result<String, PatchError> {
+    let Value::Object(member) = member else {
+        return Err(PatchError::Members("a member is not an object"));
+    };
+    let mut id = None;
+    for (key, value) in member as Map<String, Value> {
+        match (key.to_ascii_lowercase().as_str(), value) {
+            ("value", Value::String(value)) if id.is_none() => id = Some(value),
+            ("value", _) => return Err(PatchError::Members("a value is not one string")),
+            ("$ref" | "type" | "display" | "primary", _) => {}
+            _ => return Err(PatchError::Members("a member with an unknown key")),
+        }
+    }
+    id.ok_or(PatchError::Members("a member without a value"))
+}
+
+/// The ids that a filter names: `value eq "…"`, or several joined by `or`. Anything else would need the list of members.
+fn selected(filter: &Filter<'_>) -> Result<Vec<Uuid>, PatchError> {
+    let mut ids = Vec::new();
+    let alternatives = match filter {
+        Filter::Or(filters) => filters.as_slice(),
+        filter => std::slice::from_ref(filter),
+    };
+    for filter in alternatives {
+        match filter {
+            Filter::Compare {
+                place,
+                operator: Operator::Equal,
+                operand: Operand::Text { written, .. },
+            } if place.is("value") => ids.extend(id::parse(written)),
+            _ => {
+                return Err(PatchError::Members(
+                    "only value eq \"…\" selects members to remove",
+                ));
+            }
+        }
+    }
+    Ok(ids)
+}

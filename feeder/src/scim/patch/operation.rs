@@ -1,0 +1,91 @@
+//! The body of a PATCH request (RFC 7644 section 3.5.2), before any schema is asked.
+
+use serde_json::{Map, Value};
+
+use super::PatchError;
+use crate::scim::dialect::{Dialect, Seen};
+
+/// What an operation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Op {
+    Add,
+    Replace,
+    Remove,
+}
+
+/// One element of `Operations`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Operation {
+    /// What it does.
+    pub(crate) op: Op,
+    /// Where; without it, the value's keys say where.
+    pub(crate) path: Option<String>,
+    /// The value; null is not absent.
+    pub(crate) value: Option<Value>,
+}
+
+impl Operation {
+    /// The operations of a PATCH body, in order. Keys and `op` in any case; `schemas` may be absent.
+    pub(crate) fn parse(body: Value, seen: &mut Seen) -> Result<Vec<Operation>, PatchError> {
+        let Value::Object(mut body) = body else {
+            return Err(PatchError::Body("the body is not a JSON object"));
+        };
+        match take(&mut body, "operations")? {
+            Some(Value::Array(operations)) => operations
+                .into_iter()
+                .map(|operation| Operation::parse_one(operation, seen))
+                .collect(),
+            _ => Err(PatchError::Body("\"Operations\" is not a list")),
+        }
+    }
+
+    fn parse_one(operation: Value, seen: &mut Seen) -> Result<Operation, PatchError> {
+        let Value::Object(mut operation) = operation else {
+            return Err(PatchError::Body("an operation is not a JSON object"));
+        };
+        let op = match take(&mut operation, "op")? {
+            Some(Value::String(op)) => parse_op(&op, seen)?,
+            _ => return Err(PatchError::Body("an operation without \"op\"")),
+        };
+        let path = match take(&mut operation, "path")? {
+            None | Some(Value::Null) => None,
+            Some(Value::String(path)) if path.trim().is_empty() => {
+                seen.note(Dialect::EmptyPath);
+                None
+            }
+            Some(Value::String(path)) => Some(path),
+            Some(_) => return Err(PatchError::Path("not a string")),
+        };
+        let value = take(&mut operation, "value")?;
+        Ok(Operation { op, path, value })
+    }
+}
+
+fn parse_op(op: &str, seen: &mut Seen) -> Result<Op, PatchError> {
+    let lower = op.to_ascii_lowercase();
+    if lower != op {
+        seen.note(Dialect::CapitalOp);
+    }
+    match lower.as_str() {
+        "add" => Ok(Op::Add),
+        "replace" => Ok(Op::Replace),
+        "remove" => Ok(Op::Remove),
+        _ => Err(PatchError::Body(
+            "\"op\" is none of add, replace and remove",
+        )),
+    }
+}
+
+/// Takes the one key of this name, in any case.
+fn take(object: &mut Map<String, Value>, name: &str) -> Result<Option<Value>, PatchError> {
+    let keys: Vec<String> = object
+        .keys()
+        .filter(|key| key.eq_ignore_ascii_case(name))
+        .cloned()
+        .collect();
+    match keys.as_slice() {
+        [] => Ok(None),
+        [key] => Ok(object.remove(key)),
+        _ => Err(PatchError::Body("a key occurs twice in different spelling")),
+    }
+}

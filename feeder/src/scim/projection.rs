@@ -1,0 +1,159 @@
+//! Which attributes a client wants to see (RFC 7644 section 3.9).
+
+use serde_json::{Map, Value};
+
+use super::dialect::Seen;
+use super::schema::{Place, Resolved, ResourceType, Returned, Schema};
+
+/// `attributes` and `excludedAttributes`. `returned: always` wins over both; what is never returned is never stored.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Projection<'s> {
+    included: Option<Vec<Resolved<'s>>>,
+    excluded: Vec<Resolved<'s>>,
+}
+
+impl<'s> Projection<'s> {
+    /// From the two query parameters, lists of attribute names. Unknown names select nothing, and are noted.
+    pub(crate) fn new(
+        resources: &'s ResourceType,
+        included: Option<&str>,
+        excluded: Option<&str>,
+        seen: &mut Seen,
+    ) -> Projection<'s> {
+        let mut names = |list: &str| -> Vec<Resolved<'s>> {
+            let names = list
+                .split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty());
+            let resolved = names.map(|name| resources.resolve(name));
+            resolved
+                .filter_map(|name| name.map_err(|unknown| seen.ignored(unknown)).ok())
+                .collect()
+        };
+        Projection {
+            included: included
+                .filter(|list| !list.trim().is_empty())
+                .map(&mut names),
+            excluded: excluded.map(names).unwrap_or_default(),
+        }
+    }
+
+    /// Whether anything of this core attribute is to be shown.
+    pub(crate) fn shows(&self, name: &str) -> bool {
+        let core = |resolved: &Resolved<'_>| match resolved {
+            Resolved::Schema(schema) => schema.attributes.iter().any(|a| a.name == name),
+            Resolved::Attribute(place) => place.is(name),
+        };
+        let whole = |resolved: &Resolved<'_>| match resolved {
+            Resolved::Attribute(place) => place.sub.is_none(),
+            Resolved::Schema(_) => true,
+        };
+        let included = self.included.as_ref();
+        included.is_none_or(|list| list.iter().any(core))
+            && !self.excluded.iter().any(|r| core(r) && whole(r))
+    }
+
+    /// Takes what is not wanted out of a rendered resource.
+    pub(crate) fn apply(
+        &self,
+        resources: &ResourceType,
+        mut resource: Map<String, Value>,
+    ) -> Map<String, Value> {
+        if self.included.is_none() && self.excluded.is_empty() {
+            return resource;
+        }
+        let always = |name: &str| {
+            let mut attributes = resources.top_level();
+            attributes.any(|a| a.name == name && a.returned == Returned::Always)
+        };
+        let extension = |name: &str| resources.extensions.iter().find(|schema| schema.id == name);
+        resource.retain(|name, value| match (extension(name), value) {
+            (Some(schema), Value::Object(object)) => {
+                object.retain(|name, value| self.keep(resources, Some(schema), name, value));
+                !object.is_empty()
+            }
+            (_, value) => always(name) || self.keep(resources, None, name, value),
+        });
+        resource
+    }
+
+    /// Whether something of an attribute stays; prunes its sub-attributes.
+    fn keep(
+        &self,
+        resources: &ResourceType,
+        extension: Option<&Schema>,
+        name: &str,
+        value: &mut Value,
+    ) -> bool {
+        let home = extension.unwrap_or(&resources.core);
+        if let Some(included) = &self.included {
+            let subs = match chosen(included, home, extension, name) {
+                Chosen::Whole => None,
+                Chosen::Parts(subs) if subs.is_empty() => return false,
+                Chosen::Parts(subs) => Some(subs),
+            };
+            if let Some(subs) = subs
+                && !prune(value, |sub| subs.contains(&sub))
+            {
+                return false;
+            }
+        }
+        match chosen(&self.excluded, home, extension, name) {
+            Chosen::Whole => false,
+            Chosen::Parts(subs) if subs.is_empty() => true,
+            Chosen::Parts(subs) => prune(value, |sub| !subs.contains(&sub)),
+        }
+    }
+}
+
+/// What a list of names says of one attribute.
+enum Chosen<'s> {
+    Whole,
+    /// These sub-attributes; none: it is not named at all.
+    Parts(Vec<&'s str>),
+}
+
+fn chosen<'s>(
+    list: &[Resolved<'s>],
+    home: &Schema,
+    extension: Option<&Schema>,
+    name: &str,
+) -> Chosen<'s> {
+    let mut subs = Vec::new();
+    for resolved in list {
+        match resolved {
+            Resolved::Schema(schema) if schema.id == home.id => return Chosen::Whole,
+            Resolved::Attribute(Place {
+                extension: named,
+                attribute,
+                sub,
+                ..
+            }) if attribute.name == name && named.map(|s| &s.id) == extension.map(|s| &s.id) => {
+                match sub {
+                    Some(sub) => subs.push(sub.name.as_str()),
+                    None => return Chosen::Whole,
+                }
+            }
+            _ => {}
+        }
+    }
+    Chosen::Parts(subs)
+}
+
+/// Keeps those sub-attributes; whether anything is left.
+fn prune(value: &mut Value, keep: impl Fn(&str) -> bool) -> bool {
+    let prune_one = |value: &mut Value| match value {
+        Value::Object(object) => {
+            object.retain(|name, _| keep(name));
+            !object.is_empty()
+        }
+        _ => true,
+    };
+    match value {
+        Value::Array(list) => {
+            list.retain_mut(prune_one);
+            !list.is_empty()
+        }
+        value => prune_one(value),
+    }
+}

@@ -1,0 +1,142 @@
+//! Schemas as data (RFC 7643 sections 2 and 7): what attributes there are and what each demands.
+//!
+//! Everything that depends on an attribute asks here: names and their canonical spelling, types, PATCH, filters, projection and `/Schemas`.
+//! It knows nothing of requests or of stored resources.
+
+mod attribute;
+mod enterprise;
+mod group;
+mod resolve;
+mod user;
+
+use std::sync::LazyLock;
+
+use serde::Serialize;
+
+pub(crate) use attribute::{Attribute, Mutability, Returned, Type};
+pub(crate) use resolve::{Place, Resolved, Unknown};
+
+/// `User`, RFC 7643 section 4.1.
+pub(crate) const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
+/// `Group`, RFC 7643 section 4.2.
+pub(crate) const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
+/// The enterprise extension of `User`, RFC 7643 section 4.3.
+pub(crate) const ENTERPRISE_USER: &str =
+    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
+
+/// A set of attributes under one URN (RFC 7643 section 7).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Schema {
+    /// Its URN.
+    pub(crate) id: String,
+    /// Its name for people.
+    pub(crate) name: String,
+    /// What it describes.
+    pub(crate) description: String,
+    /// Its attributes.
+    pub(crate) attributes: Vec<Attribute>,
+}
+
+impl Schema {
+    fn new(id: &str, name: &str, description: &str, attributes: Vec<Attribute>) -> Schema {
+        Schema {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            description: description.to_owned(),
+            attributes,
+        }
+    }
+}
+
+/// A kind of resource: its core schema and the extensions it may carry (RFC 7643 section 6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ResourceType {
+    /// `User` or `Group`.
+    pub(crate) name: String,
+    /// Its endpoint below the base URL, with the slash.
+    pub(crate) endpoint: String,
+    /// What it is.
+    pub(crate) description: String,
+    /// Its core schema.
+    pub(crate) core: Schema,
+    /// Extensions, none of them required.
+    pub(crate) extensions: Vec<Schema>,
+    /// `schemas`, `id`, `externalId` and `meta`, which every resource has and no schema lists (RFC 7643 section 3.1).
+    common: Vec<Attribute>,
+}
+
+impl ResourceType {
+    /// The core schema's attributes and the common ones, which share one level of a resource.
+    pub(crate) fn top_level(&self) -> impl Iterator<Item = &Attribute> {
+        self.core.attributes.iter().chain(&self.common)
+    }
+}
+
+/// Users.
+pub(crate) fn user() -> &'static ResourceType {
+    static USER_TYPE: LazyLock<ResourceType> = LazyLock::new(|| ResourceType {
+        name: "User".to_owned(),
+        endpoint: "/Users".to_owned(),
+        description: "User account, of a person or a machine".to_owned(),
+        core: user::schema(),
+        extensions: vec![enterprise::schema()],
+        common: common(),
+    });
+    &USER_TYPE
+}
+
+/// Groups.
+pub(crate) fn group() -> &'static ResourceType {
+    static GROUP_TYPE: LazyLock<ResourceType> = LazyLock::new(|| ResourceType {
+        name: "Group".to_owned(),
+        endpoint: "/Groups".to_owned(),
+        description: "Group of users and groups".to_owned(),
+        core: group::schema(),
+        extensions: Vec::new(),
+        common: common(),
+    });
+    &GROUP_TYPE
+}
+
+/// Every resource type, in the order of `/ResourceTypes`.
+pub(crate) fn resource_types() -> [&'static ResourceType; 2] {
+    [user(), group()]
+}
+
+fn common() -> Vec<Attribute> {
+    use attribute::{complex, text};
+    let time = |name: &str, description: &str| {
+        text(name, description)
+            .kind(Type::DateTime)
+            .exact()
+            .read_only()
+    };
+    vec![
+        text("schemas", "URNs of the schemas that the resource uses")
+            .kind(Type::Reference)
+            .many()
+            .exact()
+            .read_only()
+            .returned(Returned::Always),
+        text("id", "Identifier that the server chose")
+            .exact()
+            .read_only()
+            .returned(Returned::Always),
+        text("externalId", "Identifier that the client chose").exact(),
+        complex(
+            "meta",
+            "What the server says of the resource",
+            vec![
+                text("resourceType", "Name of its type").exact().read_only(),
+                time("created", "When it was made"),
+                time("lastModified", "When it last changed"),
+                text("location", "Its URL")
+                    .kind(Type::Reference)
+                    .exact()
+                    .read_only(),
+                text("version", "Its weak entity tag").exact().read_only(),
+            ],
+        )
+        .read_only(),
+    ]
+}

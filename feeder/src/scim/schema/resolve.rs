@@ -1,0 +1,273 @@
+//! From a written attribute name to its definition (RFC 7643 section 2.1, RFC 7644 section 3.10).
+
+use thiserror::Error;
+
+use super::{Attribute, ResourceType, Schema};
+
+/// Where an attribute lives in a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place<'s> {
+    /// The extension whose object holds it; none for core and common attributes.
+    pub(crate) extension: Option<&'s Schema>,
+    /// The attribute.
+    pub(crate) attribute: &'s Attribute,
+    /// The sub-attribute, if one was named.
+    pub(crate) sub: Option<&'s Attribute>,
+    /// It was named without the URN of the extension that defines it, which the RFC asks for.
+    pub(crate) bare: bool,
+}
+
+impl<'s> Place<'s> {
+    /// A sub-attribute seen from inside an element, as in a value path's filter.
+    pub(crate) fn within(sub: &'s Attribute) -> Place<'s> {
+        Place {
+            extension: None,
+            attribute: sub,
+            sub: None,
+            bare: false,
+        }
+    }
+
+    /// Whether it is, or is inside, the core or common attribute of this name.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.extension.is_none() && self.attribute.name == name
+    }
+
+    /// The definition that a value here must meet.
+    pub(crate) fn leaf(&self) -> &'s Attribute {
+        self.sub.unwrap_or(self.attribute)
+    }
+}
+
+/// What a written name names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resolved<'s> {
+    /// A schema's whole object, by its URN alone.
+    Schema(&'s Schema),
+    /// An attribute or sub-attribute.
+    Attribute(Place<'s>),
+}
+
+/// A name that no schema of the resource type defines.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("no attribute {written:?}{}", resemblance(.resembles))]
+pub(crate) struct Unknown {
+    /// As the client wrote it, shortened.
+    pub(crate) written: String,
+    /// The known attribute that differs from it by one letter.
+    pub(crate) resembles: Option<String>,
+}
+
+fn resemblance(resembles: &Option<String>) -> String {
+    match resembles {
+        Some(name) => format!("; did you mean {name:?}?"),
+        None => String::new(),
+    }
+}
+
+/// No attribute name is longer; a client's text is never repeated at a greater length.
+const WRITTEN_CHARS: usize = 100;
+
+impl Unknown {
+    fn new<'s>(written: &str, known: impl IntoIterator<Item = &'s Attribute>) -> Unknown {
+        let name = written.rsplit([':', '.']).next().unwrap_or(written);
+        let resembles = known
+            .into_iter()
+            .find(|attribute| one_letter_apart(&attribute.name, name))
+            .map(|attribute| attribute.name.clone());
+        Unknown {
+            written: written.chars().take(WRITTEN_CHARS).collect(),
+            resembles,
+        }
+    }
+}
+
+impl ResourceType {
+    /// What `name`, as `[URN:]attribute[.sub]`, names. Names and URNs are compared without regard to case.
+    pub(crate) fn resolve(&self, name: &str) -> Result<Resolved<'_>, Unknown> {
+        let Some((schema, rest)) = self.split_urn(name)? else {
+            return self.resolve_bare(name);
+        };
+        let Some(rest) = rest else {
+            return Ok(Resolved::Schema(schema));
+        };
+        let extension = (schema.id != self.core.id).then_some(schema);
+        let found = match extension {
+            Some(schema) => place(Some(schema), schema.attributes.iter(), rest, false),
+            None => place(None, self.top_level(), rest, false),
+        };
+        found
+            .map(Resolved::Attribute)
+            .ok_or_else(|| self.unknown(name))
+    }
+
+    fn resolve_bare(&self, name: &str) -> Result<Resolved<'_>, Unknown> {
+        let core = place(None, self.top_level(), name, false);
+        // An IdP that leaves the URN out means the one extension that has such an attribute.
+        let extensions = self.extensions.iter();
+        core.or_else(|| {
+            extensions
+                .filter_map(|schema| place(Some(schema), schema.attributes.iter(), name, true))
+                .next()
+        })
+        .map(Resolved::Attribute)
+        .ok_or_else(|| self.unknown(name))
+    }
+
+    /// Takes a known schema's URN off the front; none if the name has no URN.
+    fn split_urn<'n>(&self, name: &'n str) -> Result<Option<(&Schema, Option<&'n str>)>, Unknown> {
+        if !name
+            .get(..4)
+            .is_some_and(|start| start.eq_ignore_ascii_case("urn:"))
+        {
+            return Ok(None);
+        }
+        std::iter::once(&self.core)
+            .chain(&self.extensions)
+            .find_map(|schema| {
+                let urn = name.get(..schema.id.len())?;
+                let rest = name.get(schema.id.len()..)?;
+                match urn.eq_ignore_ascii_case(&schema.id) {
+                    true if rest.is_empty() => Some((schema, None)),
+                    true => rest.strip_prefix(':').map(|rest| (schema, Some(rest))),
+                    false => None,
+                }
+            })
+            .map(Some)
+            .ok_or_else(|| self.unknown(name))
+    }
+
+    fn unknown(&self, name: &str) -> Unknown {
+        let extensions = self.extensions.iter().flat_map(|schema| &schema.attributes);
+        let known: Vec<&Attribute> = self.top_level().chain(extensions).collect();
+        let sub = known
+            .iter()
+            .flat_map(|attribute| &attribute.sub_attributes)
+            .filter(|_| name.contains('.'));
+        Unknown::new(name, known.iter().copied().chain(sub))
+    }
+}
+
+impl Attribute {
+    /// The sub-attribute of this name, or what it resembles.
+    pub(crate) fn resolve(&self, name: &str) -> Result<&Attribute, Unknown> {
+        self.sub(name)
+            .ok_or_else(|| Unknown::new(name, &self.sub_attributes))
+    }
+}
+
+fn place<'s>(
+    extension: Option<&'s Schema>,
+    mut attributes: impl Iterator<Item = &'s Attribute>,
+    name: &str,
+    bare: bool,
+) -> Option<Place<'s>> {
+    let (name, sub) = match name.split_once('.') {
+        Some((name, sub)) => (name, Some(sub)),
+        None => (name, None),
+    };
+    let attribute = attributes.find(|attribute| attribute.name.eq_ignore_ascii_case(name))?;
+    let sub = match sub {
+        Some(sub) => Some(attribute.sub(sub)?),
+        None => None,
+    };
+    Some(Place {
+        extension,
+        attribute,
+        sub,
+        bare,
+    })
+}
+
+/// Whether one inserted, dropped, changed or swapped letter makes one name the other, without regard to case.
+fn one_letter_apart(known: &str, written: &str) -> bool {
+    let known: Vec<char> = known.to_ascii_lowercase().chars().collect();
+    let written: Vec<char> = written
+        .chars()
+        .map(|c| c.to_ascii_lowercase())
+        .take(100)
+        .collect();
+    let same = known
+        .iter()
+        .zip(&written)
+        .take_while(|(a, b)| a == b)
+        .count();
+    let (Some(known), Some(written)) = (known.get(same..), written.get(same..)) else {
+        return false;
+    };
+    let swapped =
+        matches!((known, written), ([a, b, k @ ..], [c, d, w @ ..]) if a == d && b == c && k == w);
+    match (known, written) {
+        ([], [_]) | ([_], []) => true,
+        ([_, k @ ..], [_, w @ ..]) => swapped || k == w || k == written || known == w,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ENTERPRISE_USER, USER, group, user};
+    use super::*;
+
+    fn attribute(name: &str) -> Place<'static> {
+        match user().resolve(name) {
+            Ok(Resolved::Attribute(place)) => place,
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn rfc7643_2_1_names_and_urns_are_case_insensitive() {
+        assert_eq!(attribute("USERNAME").attribute.name, "userName");
+        let place = attribute("Name.GIVENNAME");
+        assert_eq!(place.leaf().name, "givenName");
+        let place = attribute("URN:IETF:params:scim:schemas:core:2.0:user:username");
+        assert_eq!(
+            (place.extension, place.leaf().name.as_str()),
+            (None, "userName")
+        );
+    }
+
+    #[test]
+    fn rfc7644_3_10_an_extension_attribute_is_named_by_its_urn() {
+        let place = attribute(&format!("{ENTERPRISE_USER}:manager.value"));
+        assert_eq!(place.extension.unwrap().id, ENTERPRISE_USER);
+        assert_eq!(
+            (place.attribute.name.as_str(), place.bare),
+            ("manager", false)
+        );
+        let whole = user().resolve(ENTERPRISE_USER);
+        assert!(matches!(whole, Ok(Resolved::Schema(s)) if s.id == ENTERPRISE_USER));
+        assert!(matches!(user().resolve(USER), Ok(Resolved::Schema(_))));
+    }
+
+    #[test]
+    fn entra_leaves_the_urn_of_manager_out() {
+        let place = attribute("manager");
+        assert_eq!(
+            (place.extension.unwrap().id.as_str(), place.bare),
+            (ENTERPRISE_USER, true)
+        );
+    }
+
+    #[test]
+    fn a_misnamed_attribute_is_told_what_it_resembles() {
+        for (written, known) in [
+            ("usrName", "userName"),
+            ("userNam", "userName"),
+            ("userNaem", "userName"),
+            ("userNamee", "userName"),
+            ("actve", "active"),
+            ("name.givenNam", "givenName"),
+            ("urn:other:2.0:User:departmnt", "department"),
+        ] {
+            let unknown = user().resolve(written).unwrap_err();
+            assert_eq!(unknown.resembles.as_deref(), Some(known), "{written}");
+        }
+        for written in ["login", "", ".", "urn:", "userName.x.y", "é", "urn:é"] {
+            let unknown = user().resolve(written).unwrap_err();
+            assert_eq!(unknown.resembles, None, "{written}");
+        }
+        assert!(group().resolve("userName").is_err());
+    }
+}

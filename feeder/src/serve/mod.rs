@@ -1,0 +1,305 @@
+//! The running feeder: opens the store, starts the writer and the servers, and joins them all again.
+//!
+//! ```text
+//! data dir (lock) -> store -> ledger -> feed (gRPC)
+//!                                 '---> scim (HTTP), admin.sock (HTTP), probes (HTTP)
+//! ```
+//!
+//! Whatever ends before it was told to ends the process, with its cause: a feeder that lost a part of itself must not
+//! look alive.
+
+mod exposure;
+mod http;
+mod probes;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use axum::Router;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::server::TcpIncoming;
+use tonic::transport::{Certificate, Identity, ServerTlsConfig};
+
+pub use exposure::{Exposed, FeedEndpoint, ScimEndpoint};
+use http::{Limits, Server};
+use probes::Probes;
+
+use crate::admin;
+use crate::config::Desired;
+use crate::data_dir::DataDir;
+use crate::feed::{FeedService, PeerMode};
+use crate::ledger::{Ledger, Writer};
+use crate::metrics::{CommitMetrics, Metrics};
+use crate::store::Store;
+use crate::tls;
+
+/// How long requests under way may take to finish when the feeder stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
+const SCIM: Limits = Limits {
+    connections: 1024,
+    head: Duration::from_secs(30),
+    request: Duration::from_secs(60),
+    drain: DRAIN,
+};
+
+const PROBES: Limits = Limits {
+    connections: 64,
+    head: Duration::from_secs(10),
+    request: Duration::from_secs(10),
+    drain: Duration::from_secs(1),
+};
+
+const ADMIN: Limits = Limits {
+    connections: 64,
+    ..SCIM
+};
+
+/// A dead filter's connection is found within the sum of these two.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a feeder is told at its start.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its own, and no other process's.
+    pub data_dir: PathBuf,
+    /// Where and how SCIM is served.
+    pub scim: ScimEndpoint,
+    /// Where and how the feed is served.
+    pub feed: FeedEndpoint,
+    /// Where probes and metrics are served.
+    pub admin_listen: SocketAddr,
+    /// Tenants and bindings to start with; it deletes no tenant.
+    pub desired: Option<Desired>,
+}
+
+/// Where a feeder is reached: what port 0 became.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Addresses {
+    /// SCIM.
+    pub scim: SocketAddr,
+    /// gRPC.
+    pub feed: SocketAddr,
+    /// Probes and metrics.
+    pub admin: SocketAddr,
+}
+
+/// Runs a feeder until `shutdown` ends, then stops it in order. `ready` is called once, when everything is served. The
+/// error says what kept it from starting, or what ended it.
+pub async fn run(
+    settings: Settings,
+    ready: impl FnOnce(&Addresses),
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    settings.scim.check()?;
+    settings.feed.check()?;
+    let scim_tls = settings.scim.tls.as_ref().map(tls::server).transpose()?;
+    let feed_tls = settings.feed.tls.as_ref().map(tls::mutual).transpose()?;
+
+    let data_dir = DataDir::own(&settings.data_dir)?;
+    if data_dir.is_open_to_others() {
+        let path = data_dir.path().display();
+        tracing::warn!(%path, "every account of this machine can enter the data directory: chmod o-rwx");
+    }
+    let scim_listener = listen("SCIM", settings.scim.listen).await?;
+    let feed_listener = listen("the feed", settings.feed.listen).await?;
+    let admin_listener = listen("the admin address", settings.admin_listen).await?;
+    let addresses = Addresses {
+        scim: scim_listener.local_addr()?,
+        feed: feed_listener.local_addr()?,
+        admin: admin_listener.local_addr()?,
+    };
+
+    let metrics = Metrics::default();
+    let (ledger, writer) = open(&data_dir, metrics.commits.clone())?;
+    if let Some(desired) = settings.desired {
+        let applied = ledger.commit(move |draft| admin::reconcile(draft, &desired, false));
+        let applied = applied
+            .await
+            .context("cannot apply the configuration file")?;
+        tracing::info!(
+            changes = applied.value.len(),
+            "applied the configuration file"
+        );
+    }
+    let socket = data_dir.listen()?;
+
+    let feed = FeedService::new(ledger.clone(), peers(&settings.feed), metrics.feed.clone());
+    let stop = CancellationToken::new();
+    let stop_probes = CancellationToken::new();
+
+    let mut parts = JoinSet::new();
+    let scim = Server {
+        name: "scim",
+        listener: scim_listener,
+        tls: scim_tls.map(TlsAcceptor::from),
+        router: Router::new(),
+        limits: SCIM,
+    };
+    parts.spawn(part("the SCIM server", scim.run(stop.clone())));
+    let admin = Server {
+        name: "admin.sock",
+        listener: socket.listener,
+        tls: None,
+        router: admin::router(ledger.clone()),
+        limits: ADMIN,
+    };
+    parts.spawn(part("the administration socket", admin.run(stop.clone())));
+    let grpc = serve_feed(feed.clone(), feed_listener, feed_tls, stop.clone())?;
+    parts.spawn(async { ("the feed's server", grpc.await) });
+
+    let probes = Server {
+        name: "probes",
+        listener: admin_listener,
+        tls: None,
+        router: probes::router(Probes {
+            unready: unready(ledger.clone(), feed.clone(), stop.clone()),
+            metrics: Arc::new(metrics.registry(ledger.clone(), feed.clone())),
+        }),
+        limits: PROBES,
+    };
+    let mut probes = tokio::spawn(probes.run(stop_probes.clone()));
+
+    drop(ledger);
+    let mut writer = writer;
+    tracing::info!(scim = %addresses.scim, feed = %addresses.feed, admin = %addresses.admin, "ready");
+    ready(&addresses);
+
+    let mut outcome = tokio::select! {
+        () = shutdown => Ok(()),
+        Some(ended) = parts.join_next() => Err(ended_early(ended)),
+        ended = &mut probes => Err(ended_early(ended.map(|()| ("the probes' server", Ok(()))))),
+        () = writer.ended() => Err(anyhow!("the writer ended")),
+    };
+
+    stop.cancel();
+    if timeout(DRAIN, feed.close()).await.is_err() {
+        tracing::warn!("streams did not end in time");
+    }
+    drop(feed);
+    while let Some(ended) = parts.join_next().await {
+        outcome = outcome.and(flat(ended));
+    }
+    stop_probes.cancel();
+    if !probes.is_finished() {
+        outcome = outcome.and((&mut probes).await.context("the probes' server"));
+    }
+    // No handle on the ledger is left: the writer stores what it has taken, and ends.
+    if timeout(DRAIN, writer.ended()).await.is_err() {
+        outcome = outcome.and(Err(anyhow!("the writer did not end in time")));
+    }
+    if let Err(error) = std::fs::remove_file(&socket.path) {
+        tracing::warn!(%error, "could not remove the administration socket");
+    }
+    outcome
+}
+
+/// How one of the feeder's parts ended.
+type Ended = (&'static str, anyhow::Result<()>);
+
+async fn part(name: &'static str, running: impl Future<Output = ()>) -> Ended {
+    running.await;
+    (name, Ok(()))
+}
+
+fn flat(ended: Result<Ended, tokio::task::JoinError>) -> anyhow::Result<()> {
+    let (name, result) = ended?;
+    result.context(name)
+}
+
+fn ended_early(ended: Result<Ended, tokio::task::JoinError>) -> anyhow::Error {
+    match ended {
+        Ok((name, Ok(()))) => anyhow!("{name} ended without having been told to"),
+        Ok((name, Err(error))) => error.context(name),
+        Err(error) => error.into(),
+    }
+}
+
+async fn listen(what: &str, address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("cannot listen on {address} for {what}"))
+}
+
+fn open(data_dir: &DataDir, metrics: CommitMetrics) -> anyhow::Result<(Ledger, Writer)> {
+    let (store, directory) = Store::open(data_dir.path()).context("cannot open the store")?;
+    tracing::info!(
+        generation = directory.history().generation,
+        revision = directory.revision(),
+        tenants = directory.tenants().count(),
+        "opened the store"
+    );
+    Ledger::start(store, directory, metrics).context("cannot start the writer")
+}
+
+fn peers(feed: &FeedEndpoint) -> PeerMode {
+    match (feed.behind_sidecar, &feed.tls) {
+        (true, _) => PeerMode::BehindSidecar,
+        (false, Some(_)) => PeerMode::MutualTls,
+        (false, None) => {
+            tracing::warn!(
+                address = %feed.listen,
+                "the feed serves every process of this machine: no --feed-behind-sidecar, no mutual TLS"
+            );
+            PeerMode::Loopback
+        }
+    }
+}
+
+fn serve_feed(
+    feed: FeedService,
+    listener: TcpListener,
+    tls: Option<tls::MutualPem>,
+    stop: CancellationToken,
+) -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
+    let mut server = tonic::transport::Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
+    if let Some(pem) = tls {
+        let tls = ServerTlsConfig::new()
+            .identity(Identity::from_pem(pem.cert, pem.key))
+            .client_ca_root(Certificate::from_pem(pem.client_ca));
+        server = server.tls_config(tls).context("the feed's TLS")?;
+    }
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    let router = server.add_service(feed.server());
+    Ok(async move {
+        let serving = router.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
+        // A connection lasts as long as its peer likes; `FeedService::close` has ended its streams.
+        let cut_off = async {
+            stop.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        tokio::select! {
+            ended = serving => ended.map_err(anyhow::Error::from),
+            () = cut_off => Ok(()),
+        }
+    })
+}
+
+/// Why nothing should be sent here now.
+fn unready(
+    ledger: Ledger,
+    feed: FeedService,
+    stop: CancellationToken,
+) -> Arc<dyn Fn() -> Option<String> + Send + Sync> {
+    Arc::new(move || {
+        if stop.is_cancelled() {
+            return Some("the feeder is shutting down".to_owned());
+        }
+        if feed.rolled_back() {
+            return Some(
+                "the database is an old copy: filters know more of its history".to_owned(),
+            );
+        }
+        ledger.broken().map(|error| error.to_string())
+    })
+}

@@ -1,0 +1,18 @@
+//! The SCIM API as clients meet it: requests through the router, onto a real ledger over a database on disk.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that can't go on has failed"
+)]
+
+mod api;
+mod authentication;
+mod discovery;
+mod errors;
+mod groups;
+mod idps;
+mod listing;
+mod users;

@@ -1,0 +1,110 @@
+//! What holds for every policy and every request.
+
+use proptest::prelude::*;
+use scimesh_proto::snapshot::TermState;
+use serde_json::{Value, json};
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::*;
+
+fn conditions() -> impl Strategy<Value = Vec<&'static str>> {
+    let all = vec![
+        "group:admins",
+        "group:contractors",
+        "role:owner",
+        "group:nowhere",
+    ];
+    prop::sample::subsequence(all, 0..=4)
+}
+
+fn require_of(any: &[&str], all: &[&str], none: &[&str]) -> Option<Value> {
+    let lists = [("anyOf", any), ("allOf", all), ("noneOf", none)];
+    let given = lists.into_iter().filter(|(_, list)| !list.is_empty());
+    let map: serde_json::Map<String, Value> = given
+        .map(|(name, list)| (name.to_owned(), json!(list)))
+        .collect();
+    (!map.is_empty()).then_some(Value::Object(map))
+}
+
+fn state_of(state: u8) -> TermState {
+    match state {
+        0 => TermState::Missing,
+        1 => TermState::Ambiguous,
+        _ => TermState::Found,
+    }
+}
+
+proptest! {
+    #[test]
+    fn demanding_more_never_lets_more_in(any in conditions(), all in conditions(), none in conditions(), more in conditions(), missing in 0u8..6, who in "alice|bob|carol|mallory") {
+        let Some(require) = require_of(&any, &all, &none) else { return Ok(()) };
+        let union = |list: &[&'static str]| {
+            let extra = more.iter().filter(|term| !list.contains(term));
+            list.iter().chain(extra).copied().collect::<Vec<_>>()
+        };
+        let token = sub(&who);
+        let request = get("/", Some(&token));
+        let allowed = |require: Value| {
+            let policy = requiring(require);
+            let snapshot = company_where(policy.scope(), |term| state_of(if term.ends_with("admins") { missing } else { 2 }));
+            decide(&policy, Some(&snapshot), &renewed(1), &request, NOW).allowed
+        };
+        let before = allowed(require);
+        if let Some(stricter) = require_of(&any, &all, &union(&none)) {
+            prop_assert!(before || !allowed(stricter));
+        }
+        if let Some(stricter) = require_of(&any, &union(&all), &none) {
+            prop_assert!(before || !allowed(stricter));
+        }
+        if any.is_empty() && let Some(stricter) = require_of(&more, &all, &none) {
+            prop_assert!(before || !allowed(stricter));
+        }
+    }
+
+    #[test]
+    fn losing_a_term_from_sight_never_lets_anyone_in(any in conditions(), all in conditions(), none in conditions(), lost in conditions(), state in 0u8..2, who in "alice|bob|carol|mallory") {
+        let Some(require) = require_of(&any, &all, &none) else { return Ok(()) };
+        let policy = requiring(require);
+        let token = sub(&who);
+        let request = get("/", Some(&token));
+        let before = decided(&policy, &request).allowed;
+        let snapshot = company_where(policy.scope(), |term| state_of(if lost.contains(&term) { state } else { 2 }));
+        let after = decide(&policy, Some(&snapshot), &renewed(1), &request, NOW).allowed;
+        prop_assert!(before || !after);
+    }
+
+    #[test]
+    fn no_request_panics_and_none_is_let_in_for_nothing(
+        method in prop::collection::vec(any::<u8>(), 0..8),
+        path in prop::option::of(prop::collection::vec(any::<u8>(), 0..40)),
+        host in prop::collection::vec(any::<u8>(), 0..40),
+        port in any::<Option<u16>>(),
+        iss in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let token = Token::default().with("iss", Claim::Text(iss));
+        let request = Request { method: &method, path: path.as_deref(), host: &host, port, token: Some(&token) };
+        prop_assert!(!decided(&admins(), &request).allowed);
+        let reason = decided(&policy_of(layered()), &request).reason;
+        prop_assert!(!reason.allows() || path.is_some_and(|path| path.starts_with(b"/healthz")));
+    }
+
+    #[test]
+    fn shadow_rules_change_no_decision(path in "/(healthz|metrics|a|accounts/7/refunds)/?", method in "GET|POST", who in "alice|bob|carol|mallory", at in 0usize..5) {
+        let rules = |shadow: bool| {
+            let Value::Array(mut rules) = layered() else { unreachable!() };
+            if shadow {
+                rules.insert(at, json!({ "name": "trial", "to": [{ "methods": ["*"] }], "require": { "noneOf": ["group:admins"] }, "mode": "SHADOW" }));
+            }
+            Value::Array(rules)
+        };
+        let token = sub(&who);
+        let request = asked(&method, &path, &token);
+        let without = decided(&policy_of(rules(false)), &request);
+        let with = decided(&policy_of(rules(true)), &request);
+        prop_assert_eq!((without.allowed, without.reason), (with.allowed, with.reason));
+        let shadow = decided(&policy_in("SHADOW", rules(false)), &request);
+        prop_assert_eq!((shadow.allowed, shadow.reason), (true, without.reason));
+        prop_assert_eq!(shadow.would_refuse.is_none(), without.allowed);
+    }
+}

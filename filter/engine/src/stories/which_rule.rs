@@ -1,0 +1,233 @@
+//! Which rule decides.
+
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
+use super::*;
+
+#[test]
+fn the_first_rule_that_matches_decides_alone() {
+    let policy = policy_of(layered());
+    let bob = sub("bob");
+    for (method, path, rule, why) in [
+        ("GET", "/healthz", 0, Reason::Public),
+        ("GET", "/healthz/", 0, Reason::Public),
+        ("GET", "/%68ealthz?x=y", 0, Reason::Public),
+        ("POST", "/healthz", 3, Reason::Permitted),
+        ("get", "/healthz", 3, Reason::Permitted),
+        ("GET", "/metrics", 1, Reason::Nobody),
+        ("GET", "/metrics/", 1, Reason::Nobody),
+        ("GET", "/debug/pprof", 1, Reason::Nobody),
+        ("GET", "/debug", 1, Reason::Nobody),
+        ("POST", "/accounts/7/refunds", 2, Reason::NotPermitted),
+        ("POST", "/accounts/7/refunds/", 2, Reason::NotPermitted),
+        ("GET", "/accounts/7/refunds", 3, Reason::Permitted),
+        ("POST", "/accounts/7/8/refunds", 3, Reason::Permitted),
+    ] {
+        let decision = decided(&policy, &asked(method, path, &bob));
+        assert_eq!(
+            (decision.rule, decision.reason),
+            (Some(rule), why),
+            "{method} {path}"
+        );
+    }
+    assert_eq!(policy.rule_name(2), Some("refunds"));
+    assert_eq!(policy.rule_name(4), None);
+}
+
+#[test]
+fn what_no_rule_matches_is_refused() {
+    let policy =
+        policy_of(json!([{ "name": "one", "to": [{ "paths": ["/one"] }], "allow": "PUBLIC" }]));
+    let decision = decided(&policy, &get("/two", None));
+    assert_eq!(
+        (decision.allowed, decision.reason, decision.rule),
+        (false, Reason::NoRule, None)
+    );
+}
+
+#[test]
+fn an_ambiguous_path_is_refused_even_where_everything_is_public() {
+    let policy =
+        policy_of(json!([{ "name": "all", "to": [{ "methods": ["*"] }], "allow": "PUBLIC" }]));
+    for path in [
+        "//admin",
+        "/x/../admin",
+        "/x%2f..%2fadmin",
+        "/%252e%252e/admin",
+        "/admin;a=b",
+        "/x\\admin",
+        "*",
+        "",
+    ] {
+        let decision = decided(&policy, &get(path, None));
+        assert_eq!(
+            (decision.allowed, decision.reason, decision.rule),
+            (false, Reason::AmbiguousPath, None),
+            "{path}"
+        );
+        assert_eq!(decision.reason.status(), 400);
+    }
+}
+
+#[test]
+fn connect_meets_no_condition_on_paths() {
+    let connect = Request {
+        method: b"CONNECT",
+        path: None,
+        ..get("", None)
+    };
+    for to in [
+        json!({ "paths": ["/{**}"] }),
+        json!({ "paths": ["*"] }),
+        json!({ "notPaths": ["/admin"] }),
+    ] {
+        let policy = policy_of(json!([{ "name": "all", "to": [to], "allow": "PUBLIC" }]));
+        assert_eq!(decided(&policy, &connect).reason, Reason::NoRule, "{to}");
+    }
+    let policy = policy_of(
+        json!([{ "name": "all", "to": [{ "methods": ["CONNECT"] }], "allow": "PUBLIC" }]),
+    );
+    assert_eq!(decided(&policy, &connect).reason, Reason::Public);
+}
+
+#[test]
+fn conditions_hold_together_and_lists_are_alternatives() {
+    let request = get("/a/b", None);
+    for (to, matches) in [
+        (
+            json!([{ "methods": ["GET"], "paths": ["/a/*"], "hosts": ["*.example.com"], "ports": ["8080"] }]),
+            true,
+        ),
+        (json!([{ "methods": ["POST"], "paths": ["/a/*"] }]), false),
+        (
+            json!([{ "methods": ["POST", "GET"], "paths": ["/x", "/a/b"] }]),
+            true,
+        ),
+        (
+            json!([{ "methods": ["POST"] }, { "paths": ["/a/b"] }]),
+            true,
+        ),
+        (json!([{ "paths": ["/a/*"], "notPaths": ["/a/b"] }]), false),
+        (json!([{ "paths": ["/a/*"], "notPaths": ["/a/c"] }]), true),
+        (json!([{ "notPaths": ["/c", "/a/{*}"] }]), false),
+        (json!([{ "notMethods": ["POST", "PUT"] }]), true),
+        (json!([{ "notMethods": ["GET"] }]), false),
+        (json!([{ "hosts": ["svc.example.com"] }]), true),
+        (json!([{ "hosts": ["example.com"] }]), false),
+        (json!([{ "notHosts": ["example.com"] }]), true),
+        (json!([{ "notHosts": ["*.example.com"] }]), false),
+        (json!([{ "ports": ["80", "8080"] }]), true),
+        (json!([{ "ports": ["80"] }]), false),
+        (json!([{ "notPorts": ["80"] }]), true),
+        (json!([{ "notPorts": ["8080"] }]), false),
+    ] {
+        let policy = policy_of(json!([{ "name": "all", "to": to, "allow": "PUBLIC" }]));
+        assert_eq!(decided(&policy, &request).allowed, matches, "{to}");
+    }
+}
+
+#[test]
+fn a_malformed_request_meets_neither_a_condition_nor_its_negation() {
+    let good = get("/", None);
+    let hosts: [&[u8]; 5] = [
+        b"",
+        b"a.example,b.example",
+        b"user@a.example",
+        b"a.example\xff",
+        b"a..b",
+    ];
+    let requests = hosts
+        .map(|host| {
+            (
+                Request { host, ..good },
+                "hosts",
+                "notHosts",
+                json!(["*"]),
+                json!(["z.example"]),
+            )
+        })
+        .into_iter()
+        .chain([
+            (
+                Request { port: None, ..good },
+                "ports",
+                "notPorts",
+                json!(["80"]),
+                json!(["80"]),
+            ),
+            (
+                Request {
+                    method: b"",
+                    ..good
+                },
+                "methods",
+                "notMethods",
+                json!(["*"]),
+                json!(["POST"]),
+            ),
+            (
+                Request {
+                    method: b"GE T",
+                    ..good
+                },
+                "methods",
+                "notMethods",
+                json!(["*"]),
+                json!(["POST"]),
+            ),
+            (
+                Request { path: None, ..good },
+                "paths",
+                "notPaths",
+                json!(["*"]),
+                json!(["/admin"]),
+            ),
+        ]);
+    for (request, field, negation, all, none) in requests {
+        for (field, patterns) in [(field, all), (negation, none)] {
+            let policy = policy_of(
+                json!([{ "name": "all", "to": [{ field: patterns }], "allow": "PUBLIC" }]),
+            );
+            assert_eq!(decided(&policy, &request).reason, Reason::NoRule, "{field}");
+        }
+    }
+}
+
+#[test]
+fn excluding_a_method_excludes_it_in_any_case() {
+    let policy = policy_of(
+        json!([{ "name": "all", "to": [{ "notMethods": ["POST"] }], "allow": "PUBLIC" }]),
+    );
+    for (method, reason) in [
+        ("GET", Reason::Public),
+        ("POST", Reason::NoRule),
+        ("post", Reason::NoRule),
+        ("Post", Reason::NoRule),
+    ] {
+        let token = Token::default();
+        assert_eq!(
+            decided(&policy, &asked(method, "/", &token)).reason,
+            reason,
+            "{method}"
+        );
+    }
+}
+
+#[test]
+fn hosts_are_compared_without_case_port_and_root_dot() {
+    let policy = policy_of(
+        json!([{ "name": "one", "to": [{ "hosts": ["svc.example.com"] }], "allow": "PUBLIC" }]),
+    );
+    for host in [
+        "svc.example.com",
+        "SVC.Example.COM.:8080",
+        "svc.example.com:1",
+    ] {
+        let request = Request {
+            host: host.as_bytes(),
+            ..get("/", None)
+        };
+        assert!(decided(&policy, &request).allowed, "{host}");
+    }
+}

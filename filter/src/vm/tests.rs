@@ -1,0 +1,107 @@
+use super::*;
+
+fn at(milliseconds: u64) -> Moment {
+    Moment {
+        monotonic: Duration::from_millis(milliseconds),
+        wall: Duration::from_millis(milliseconds),
+    }
+}
+
+fn policy(group: &str, staleness: &str) -> Policy {
+    let policy = serde_json::json!({
+        "tenant": "corp",
+        "feed": { "cluster": "feed" },
+        "maxStaleness": staleness,
+        "hold": { "timeout": "2s", "requests": 2 },
+        "rules": [{
+            "name": "all",
+            "to": [{ "paths": ["/{**}"] }],
+            "require": { "anyOf": [format!("group:{group}")] },
+        }],
+    });
+    Policy::parse(policy.to_string().as_bytes()).unwrap()
+}
+
+fn opens(vm: &mut Vm, root: u32) -> bool {
+    vm.step(root, at(0)) == Step::Open
+}
+
+#[test]
+fn policies_of_one_scope_share_a_feed_and_the_oldest_has_its_stream() {
+    let mut vm = Vm::default();
+    let old = vm.join(1, policy("a", "60s"));
+    let new = vm.join(2, policy("a", "30s"));
+    assert_eq!(old.feed, new.feed);
+    assert!(opens(&mut vm, 1));
+    assert!(!opens(&mut vm, 2));
+    let interval = vm.feed(&new).unwrap().ping_interval();
+    assert_eq!(interval, Duration::from_secs(10), "of the stricter one");
+}
+
+#[test]
+fn policies_of_two_scopes_do_not_share_a_feed() {
+    let mut vm = Vm::default();
+    let a = vm.join(1, policy("a", "60s"));
+    let b = vm.join(2, policy("b", "60s"));
+    assert_ne!(a.feed, b.feed);
+    assert!(opens(&mut vm, 1) && opens(&mut vm, 2));
+}
+
+#[test]
+fn the_next_oldest_opens_a_stream_at_once_when_the_oldest_goes() {
+    let mut vm = Vm::default();
+    vm.join(1, policy("a", "60s"));
+    let kept = vm.join(2, policy("a", "60s"));
+    vm.opened(1, 9, Node::default(), at(0));
+    assert!(!opens(&mut vm, 2));
+    vm.leave(1);
+    assert!(opens(&mut vm, 2));
+    assert!(!vm.closed(1, 9, at(0)), "a stream that is nobody's");
+    assert!(vm.feed(&kept).is_some());
+    vm.leave(2);
+    assert!(vm.feed(&kept).is_none(), "nobody asks for it");
+}
+
+#[test]
+fn a_missing_cluster_is_news_once_and_over_with_a_stream() {
+    let mut vm = Vm::default();
+    let plugin = vm.join(1, policy("a", "60s"));
+    assert!(vm.failed(1, true, at(0)));
+    assert!(!vm.failed(1, true, at(0)));
+    assert!(vm.feed(&plugin).unwrap().cluster_missing());
+    vm.opened(1, 9, Node::default(), at(0));
+    assert!(!vm.feed(&plugin).unwrap().cluster_missing());
+}
+
+#[test]
+fn requests_are_held_up_to_the_bound_and_for_no_longer_than_the_timeout() {
+    let mut vm = Vm::default();
+    let plugin = vm.join(1, policy("a", "60s"));
+    assert!(vm.holds.take(10, &plugin, at(0)));
+    assert!(vm.holds.take(11, &plugin, at(500)));
+    assert!(!vm.holds.take(12, &plugin, at(500)), "over the bound");
+    vm.holds.forget(11);
+    assert!(vm.holds.take(13, &plugin, at(1000)), "a client left");
+    let released = |vm: &mut Vm, now| -> Vec<u32> {
+        let released = vm.release(at(now));
+        released.into_iter().map(|(context, _)| context).collect()
+    };
+    assert!(released(&mut vm, 1999).is_empty());
+    assert_eq!(released(&mut vm, 2000), [10]);
+    assert_eq!(released(&mut vm, 3000), [13]);
+}
+
+#[test]
+fn held_requests_go_as_soon_as_there_is_content_and_a_lease() {
+    let mut vm = Vm::default();
+    let plugin = vm.join(1, policy("a", "60s"));
+    vm.opened(1, 9, Node::default(), at(0));
+    assert!(vm.holds.take(10, &plugin, at(0)));
+    let feed = vm.feeds.get_mut(&plugin.feed).unwrap();
+    feed.lease.renew(at(0));
+    assert!(vm.release(at(1)).is_empty(), "a lease on nothing");
+    for message in crate::session::tests::snapshot_of(&policy("a", "60s"), 5) {
+        vm.receive(1, 9, message.encode_to_vec(), at(2));
+    }
+    assert_eq!(vm.release(at(2)).len(), 1);
+}
