@@ -27,6 +27,8 @@ pub struct Feeder {
 pub struct Outcome {
     /// Whether its exit status was 0.
     pub success: bool,
+    /// That status, unless a signal ended it.
+    pub code: Option<i32>,
     /// What it printed, without the last line break.
     pub stdout: String,
     /// What it complained.
@@ -158,6 +160,7 @@ impl Feeder {
         let text = |bytes| String::from_utf8_lossy(bytes).trim_end().to_owned();
         Ok(Outcome {
             success: output.status.success(),
+            code: output.status.code(),
             stdout: text(&output.stdout),
             stderr: text(&output.stderr),
         })

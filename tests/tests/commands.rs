@@ -378,16 +378,12 @@ async fn without_a_feeder_commands_say_so() -> Result<()> {
             !outcome.success && outcome.stdout.is_empty(),
             "{arguments:?}"
         );
-        let says = outcome.stderr.to_lowercase();
+        assert_eq!(outcome.code, Some(3), "{arguments:?}");
+        let data_dir = feeder.data_dir().display().to_string();
+        let says = outcome.stderr;
         assert!(
-            says.contains("no feeder") || says.contains("not running"),
-            "{}",
-            outcome.stderr
-        );
-        assert!(
-            says.contains(&feeder.data_dir().display().to_string()),
-            "{}",
-            outcome.stderr
+            says.contains("no feeder is running") && says.contains(&data_dir),
+            "{says}"
         );
     }
     // What a killed feeder left behind does not keep the next one from starting.
