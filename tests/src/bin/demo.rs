@@ -34,7 +34,8 @@ const REFUND: &str = "/accounts/7/refunds";
 #[command(name = "make run")]
 struct Arguments {
     /// First of six ports in a row on 127.0.0.1: proxy, SCIM, feed, feeder's admin, Envoy's admin, upstream.
-    #[arg(long, env = "SCIMESH_DEMO_PORT", default_value_t = 18080)]
+    #[arg(long, env = "SCIMESH_DEMO_PORT", default_value_t = 18080,
+          value_parser = clap::value_parser!(u16).range(1..=65530))]
     port: u16,
     /// Show the scenes and end.
     #[arg(long, env = "SCIMESH_DEMO_ONCE")]
@@ -93,7 +94,7 @@ impl Ports {
                     "port {} of 127.0.0.1 (for the {name}) can't be had. Is another `make run` going on? Stop what \
                      listens there, or take six other ports in a row: make run ARGS='--port {}'",
                     address.port(),
-                    first.saturating_add(10_000).max(20_000),
+                    if first < 40_000 { first + 10_000 } else { 28_080 },
                 )
             })?;
         }
