@@ -49,7 +49,7 @@ async fn without_an_identity_there_is_no_way_in() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sub_that_is_no_plain_string_names_nobody() -> Result<()> {
+async fn a_claim_that_is_no_plain_string_names_nobody() -> Result<()> {
     // Envoy hands a number over as the eight bytes of a double. These eight spell Alice's externalId, and the double
     // is a whole number below 2^53, so no JSON parser rounds it.
     let spelled = *b"alice-3C";
@@ -66,11 +66,25 @@ async fn a_sub_that_is_no_plain_string_names_nobody() -> Result<()> {
     let one = scim.create_user("one", "\u{1}").await?;
     scim.create_group("payments", &[&alice, &truth, &one])
         .await?;
+    // Envoy itself refuses tokens whose `sub` is no string, so the other issuer's tokens name users by another claim.
+    let other_claim = [
+        "binding",
+        "set",
+        "--tenant",
+        "acme",
+        "--issuer",
+        mesh.stranger.url(),
+        "--claim",
+        "uid",
+    ];
+    mesh.feeder.run(&other_claim).await?;
     let token = mesh.acme.issuer.token("alice-3C")?;
+    let by_uid = mesh.stranger.token_with(json!({ "uid": "alice-3C" }))?;
     mesh.await_status("/payments", Some(&token), 200).await?;
+    mesh.await_status("/payments", Some(&by_uid), 200).await?;
     mesh.upstream.take_arrivals();
 
-    for sub in [
+    for value in [
         json!(number),
         json!(true),
         json!(false),
@@ -82,15 +96,24 @@ async fn a_sub_that_is_no_plain_string_names_nobody() -> Result<()> {
         json!("\0alice-3C"),
         json!("alice-3C\0mallory"),
     ] {
-        let token = mesh.acme.issuer.token_with(json!({ "sub": sub }))?;
-        let refusal = mesh.envoy.get("/payments", Some(&token)).await?;
-        assert_eq!(refusal.status, 401, "sub {sub}: {}", refusal.body);
-        assert_eq!(refusal.reason().as_deref(), Some("no_subject"), "sub {sub}");
+        let sub = mesh.acme.issuer.token_with(json!({ "sub": value }))?;
+        let refusal = mesh.envoy.get("/payments", Some(&sub)).await?;
+        assert_eq!(refusal.status, 401, "sub {value}: {}", refusal.body);
+        let uid = mesh
+            .stranger
+            .token_with(json!({ "sub": "alice-3C", "uid": value }))?;
+        let refusal = mesh.envoy.get("/payments", Some(&uid)).await?;
+        assert_eq!(refusal.status, 401, "uid {value}: {}", refusal.body);
+        assert_eq!(
+            refusal.reason().as_deref(),
+            Some("no_subject"),
+            "uid {value}"
+        );
     }
-    for sub in [" alice-3C", "ALICE-3C", "alice-3", "alice-3C ", "álice-3C"] {
-        let token = mesh.acme.issuer.token(sub)?;
+    for value in [" alice-3C", "ALICE-3C", "alice-3", "alice-3C ", "álice-3C"] {
+        let token = mesh.acme.issuer.token(value)?;
         let refusal = mesh.envoy.get("/payments", Some(&token)).await?;
-        assert_eq!(refusal.status, 403, "sub {sub:?}: {}", refusal.body);
+        assert_eq!(refusal.status, 403, "sub {value:?}: {}", refusal.body);
     }
     assert_eq!(mesh.upstream.take_arrivals().len(), 0);
     mesh.expect("/payments", Some(&token), 200).await?;
