@@ -1,1 +1,18 @@
-//! The harness.
+//! The harness: the real Envoy with the filter, the real feeder, an identity provider and a service, each a process or
+//! a task on free loopback addresses. Nothing here is mocked, and everything ends with its owner.
+
+pub mod address;
+pub mod artifact;
+pub mod bootstrap;
+pub mod company;
+pub mod envoy;
+pub mod eventually;
+pub mod feeder;
+pub mod issuer;
+pub mod mesh;
+pub mod probe;
+pub mod process;
+pub mod scim;
+pub mod strace;
+pub mod upstream;
+pub mod wire;

@@ -1,0 +1,58 @@
+//! Where the things under test lie: what `make` builds and installs inside the project.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+/// The project's root.
+pub fn root() -> Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the crate has a parent directory")
+}
+
+fn target() -> Result<PathBuf> {
+    Ok(match env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => root()?.join(dir),
+        None => root()?.join("target"),
+    })
+}
+
+fn existing(variable: &str, default: PathBuf, make: &str) -> Result<PathBuf> {
+    let path = env::var_os(variable).map_or(default, PathBuf::from);
+    ensure!(
+        path.is_file(),
+        "{} is not there: run `make {make}`, or let {variable} name it",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// The feeder, of the same profile as the caller.
+pub fn feeder() -> Result<PathBuf> {
+    let profile = if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    };
+    existing(
+        "SCIMESH_BIN",
+        target()?.join(profile).join("scimesh"),
+        "build",
+    )
+}
+
+/// The filter's module.
+pub fn filter() -> Result<PathBuf> {
+    existing(
+        "SCIMESH_FILTER_WASM",
+        target()?.join("wasm32-wasip1/wasm/scimesh_filter.wasm"),
+        "build",
+    )
+}
+
+/// The real Envoy.
+pub fn envoy() -> Result<PathBuf> {
+    existing("SCIMESH_ENVOY", root()?.join(".venv/bin/envoy"), "setup")
+}

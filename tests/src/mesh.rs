@@ -1,0 +1,272 @@
+//! One story's world: a feeder with two tenants, an upstream, and an Envoy with the filter between them.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use futures::future::try_join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::address;
+use crate::bootstrap::{Bootstrap, Delivery, FEED_CLUSTER};
+use crate::envoy::{Answer, Envoy, discovery_file, filter_config, publish};
+use crate::eventually::eventually;
+use crate::feeder::Feeder;
+use crate::issuer::Issuer;
+use crate::scim::Scim;
+use crate::upstream::Upstream;
+
+/// How long a story waits for something that should take milliseconds, on a machine that is busy with other stories.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+/// So many new connections in a row miss one of two workers once in 500 million times.
+pub const EVERYWHERE: usize = 30;
+
+/// A pluginConfig of tenant `acme` with these rules.
+pub fn policy(rules: Value) -> Value {
+    json!({ "tenant": "acme", "feed": { "cluster": FEED_CLUSTER }, "rules": rules })
+}
+
+/// The policy of most stories: `/payments` is for the group payments, `/health` for everybody, all else for acme's users.
+pub fn payments_policy() -> Value {
+    policy(json!([
+        { "name": "health", "to": [{ "paths": ["/health"] }], "allow": "PUBLIC" },
+        {
+            "name": "payments",
+            "to": [{ "paths": ["/payments", "/payments/{**}"] }],
+            "require": { "anyOf": ["group:payments"] },
+        },
+        { "name": "rest", "to": [{ "paths": ["/{**}"] }], "require": { "anyOf": ["active"] } },
+    ]))
+}
+
+/// What one story wants otherwise than the others.
+pub struct Plan {
+    plugin_config: String,
+    discovered: bool,
+    feed_cluster: bool,
+    feeder_stopped: bool,
+}
+
+impl Plan {
+    /// With this pluginConfig.
+    pub fn new(policy: &Value) -> Plan {
+        Self::with_text(&policy.to_string())
+    }
+
+    /// With this pluginConfig, which need not be JSON at all.
+    pub fn with_text(plugin_config: &str) -> Plan {
+        Plan {
+            plugin_config: plugin_config.to_owned(),
+            discovered: false,
+            feed_cluster: true,
+            feeder_stopped: false,
+        }
+    }
+
+    /// The filter's configuration comes by extension discovery.
+    pub fn discovered(self) -> Plan {
+        Plan {
+            discovered: true,
+            ..self
+        }
+    }
+
+    /// Envoy does not know the cluster that the policy names.
+    pub fn without_feed_cluster(self) -> Plan {
+        Plan {
+            feed_cluster: false,
+            ..self
+        }
+    }
+
+    /// The feeder is set up and then stopped before Envoy starts.
+    pub fn feeder_stopped(self) -> Plan {
+        Plan {
+            feeder_stopped: true,
+            ..self
+        }
+    }
+
+    /// Brings everything up.
+    pub async fn start(self) -> Result<Mesh> {
+        Mesh::start_as(self).await
+    }
+}
+
+/// A tenant and who signs its users' tokens (`sub` is the externalId).
+pub struct Tenant {
+    /// Signs the tokens.
+    pub issuer: Issuer,
+    /// Pushes users and groups.
+    pub scim: Scim,
+}
+
+/// Everything that one story needs, already running. A story that succeeds calls [`end`](Self::end); otherwise the logs
+/// are printed when it is dropped.
+pub struct Mesh {
+    /// Under test.
+    pub feeder: Feeder,
+    /// Under test, as the filter's host.
+    pub envoy: Envoy,
+    /// What is protected.
+    pub upstream: Upstream,
+    /// The tenant of the policy.
+    pub acme: Tenant,
+    /// Another one.
+    pub globex: Tenant,
+    /// Its tokens are verified, but no binding names it.
+    pub stranger: Issuer,
+    logs: Logs,
+}
+
+impl Mesh {
+    /// With this pluginConfig, delivered with Envoy's own configuration.
+    pub async fn start(policy: &Value) -> Result<Mesh> {
+        Plan::new(policy).start().await
+    }
+
+    async fn start_as(plan: Plan) -> Result<Mesh> {
+        let logs = Logs::new()?;
+        let dir = logs.dir.path();
+        let mut feeder = Feeder::new(dir)?;
+        feeder.start().await?;
+        let acme = tenant(&feeder, "acme").await?;
+        let globex = tenant(&feeder, "globex").await?;
+        let stranger = Issuer::new("https://idp.stranger.example")?;
+        let upstream = Upstream::start(address::free()?).await?;
+        if plan.feeder_stopped {
+            feeder.stop().await?;
+        }
+        let config = filter_config(&plan.plugin_config, plan.discovered.then_some("1"))?;
+        let discovery = discovery_file(dir);
+        if plan.discovered {
+            publish(dir, "1", &config)?;
+        }
+        let bootstrap = Bootstrap {
+            listen: address::free()?,
+            admin: address::free()?,
+            upstream: upstream.address(),
+            feed: plan.feed_cluster.then(|| feeder.feed_address()),
+            issuers: &[acme.issuer.clone(), globex.issuer.clone(), stranger.clone()],
+            filter: if plan.discovered {
+                Delivery::Discovery(&discovery)
+            } else {
+                Delivery::Static(&config)
+            },
+        };
+        let envoy = Envoy::start(dir, &bootstrap).await?;
+        Ok(Mesh {
+            feeder,
+            envoy,
+            upstream,
+            acme,
+            globex,
+            stranger,
+            logs,
+        })
+    }
+
+    /// Where this story's files are.
+    pub fn dir(&self) -> &Path {
+        self.logs.dir.path()
+    }
+
+    /// GET on [`EVERYWHERE`] new connections at once, and so on every worker.
+    pub async fn get_everywhere(&self, path: &str, token: Option<&str>) -> Result<Vec<Answer>> {
+        let client = Envoy::fresh_connections()?;
+        let url = self.envoy.url(path);
+        try_join_all(
+            (0..EVERYWHERE).map(|_| self.envoy.send(client.request(Method::GET, &url), token)),
+        )
+        .await
+    }
+
+    /// Every worker answers `status` to GET, now. Gives one of the answers.
+    pub async fn expect(&self, path: &str, token: Option<&str>, status: u16) -> Result<Answer> {
+        let mut answers = self.get_everywhere(path, token).await?;
+        for answer in &answers {
+            ensure!(
+                answer.status == status,
+                "GET {path} answers {} where {status} is right: {}",
+                answer.status,
+                answer.body
+            );
+        }
+        answers
+            .pop()
+            .ok_or_else(|| anyhow::anyhow!("EVERYWHERE is not zero"))
+    }
+
+    /// Every worker answers `status` to GET, soon. Gives one of the answers.
+    pub async fn await_status(
+        &self,
+        path: &str,
+        token: Option<&str>,
+        status: u16,
+    ) -> Result<Answer> {
+        let what = format!("GET {path} to answer {status} on every worker");
+        eventually(&what, PATIENCE, async || {
+            self.expect(path, token, status).await
+        })
+        .await
+    }
+
+    /// The story is over and was right: all of it still runs, and ends in good order.
+    pub async fn end(mut self) -> Result<()> {
+        self.envoy.process().check()?;
+        let log = self.envoy.process().log();
+        ensure!(!log.contains("panicked"), "the filter panicked");
+        self.envoy.stop().await?;
+        if self.feeder.is_running() {
+            self.feeder.process()?.check()?;
+            self.feeder.stop().await?;
+        }
+        ensure!(
+            !self.feeder.log().contains("panicked"),
+            "the feeder panicked"
+        );
+        self.logs.wanted = false;
+        Ok(())
+    }
+}
+
+async fn tenant(feeder: &Feeder, name: &str) -> Result<Tenant> {
+    let issuer = Issuer::new(&format!("https://idp.{name}.example"))?;
+    let scim = feeder.create_tenant(name, issuer.url()).await?;
+    Ok(Tenant { issuer, scim })
+}
+
+/// The story's directory, and what to print of it.
+struct Logs {
+    dir: TempDir,
+    wanted: bool,
+}
+
+impl Logs {
+    fn new() -> Result<Logs> {
+        Ok(Logs {
+            dir: tempfile::Builder::new().prefix("scimesh-").tempdir()?,
+            wanted: true,
+        })
+    }
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        if !self.wanted {
+            return;
+        }
+        for name in ["feeder.log", "envoy.log"] {
+            let path: PathBuf = self.dir.path().join(name);
+            let text = std::fs::read(&path).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text);
+            let skipped = text.lines().count().saturating_sub(200);
+            eprintln!("---- {name}");
+            for line in text.lines().skip(skipped) {
+                eprintln!("{line}");
+            }
+        }
+    }
+}
