@@ -18,7 +18,9 @@ const LEASE: Duration = Duration::from_secs(5);
 
 fn short_lease() -> Value {
     let mut policy = payments_policy();
-    policy["maxStaleness"] = json!("5s");
+    if let Value::Object(fields) = &mut policy {
+        fields.insert("maxStaleness".to_owned(), json!("5s"));
+    }
     policy
 }
 
