@@ -234,6 +234,20 @@ async fn a_filter_that_returns_with_other_content_is_sent_all_of_it() {
 }
 
 #[tokio::test]
+async fn however_many_revisions_filters_claim_to_hold_few_deltas_are_kept() {
+    let feeder = Feeder::start().await;
+    for number in 0..200 {
+        feeder.admit(&format!("user{number}")).await;
+    }
+    let scope = replica().scope().clone();
+    let standing = Arc::new(Standing::read(feeder.feed.ledger.directory(), scope));
+    for held in 1..=200 {
+        assert!(!standing.update(Some(held)).await.is_empty());
+    }
+    assert!(standing.kept_deltas() <= 64, "{}", standing.kept_deltas());
+}
+
+#[tokio::test]
 async fn an_update_that_is_rejected_is_mended_once_by_a_snapshot() {
     let feeder = Feeder::start().await;
     let mut filter = Filter::current(&feeder).await;
