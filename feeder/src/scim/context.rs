@@ -9,7 +9,7 @@ use http::{HeaderMap, header};
 use super::error::Error;
 use super::resource::View;
 use super::settings::Settings;
-use crate::directory::Tenant;
+use crate::directory::{Draft, Tenant, TokenHash};
 use crate::ledger::Ledger;
 
 /// Where the API is mounted.
@@ -25,7 +25,9 @@ pub(crate) struct Api {
 /// An authenticated request.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
-    pub(crate) ledger: Ledger,
+    ledger: Ledger,
+    /// What the request was authenticated with.
+    token: TokenHash,
     pub(crate) settings: Arc<Settings>,
     /// The tenant's name. All that the request does is inside this tenant.
     pub(crate) tenant: Arc<str>,
@@ -35,13 +37,31 @@ pub(crate) struct Context {
 
 impl Context {
     /// For a request of this tenant.
-    pub(crate) fn new(api: Api, tenant: Arc<str>, request: &Request) -> Context {
+    pub(crate) fn new(api: Api, token: TokenHash, tenant: Arc<str>, request: &Request) -> Context {
         Context {
+            token,
             base: base_url(&api.settings, request).into(),
             ledger: api.ledger,
             settings: api.settings,
             tenant,
         }
+    }
+
+    /// Runs `command` in the writer, if the token still opens the tenant there: while a body was on its way, the token may
+    /// have been revoked, and the name may have passed to another tenant.
+    pub(crate) async fn commit<T: Send + 'static>(
+        &self,
+        command: impl FnOnce(&mut Draft) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let token = self.token;
+        let guarded = move |draft: &mut Draft| {
+            draft
+                .directory()
+                .opened_by(&token, draft.now())
+                .ok_or(Error::Unauthorized)?;
+            command(draft)
+        };
+        Ok(self.ledger.commit(guarded).await?.value)
     }
 
     /// The tenant as it is now. One value: what is read from it is consistent.

@@ -69,6 +69,13 @@ pub(crate) fn snapshot_of(policy: &Policy, revision: u64) -> [FeederMessage; 3] 
     })
 }
 
+/// An answer to a ping, for another module's test.
+pub(crate) fn pong_of(ping_id: u64, revision: u64) -> FeederMessage {
+    FeederMessage {
+        message: Some(pong(ping_id, revision)),
+    }
+}
+
 fn delta(from: u64, to: u64) -> Incoming {
     Incoming::Delta(Delta {
         format: 1,
