@@ -177,6 +177,21 @@ fn an_answer_ahead_of_the_content_counts_once_the_content_is_there() {
 }
 
 #[test]
+fn an_answer_from_one_history_says_nothing_of_the_content_of_another() {
+    let mut filter = Filter::connected(at(0));
+    filter.receive_all(snapshot(5), at(10));
+    filter.receive_all([pong(0, 7)], at(20));
+    let mut restored = snapshot(9);
+    if let Incoming::SnapshotStart(start) = &mut restored[0]
+        && let Some(position) = &mut start.position
+    {
+        position.generation = 2;
+    }
+    filter.receive_all(restored, at(30));
+    assert_eq!(filter.lease.age(at(30)), None);
+}
+
+#[test]
 fn an_answer_to_no_ping_of_this_stream_renews_nothing() {
     let mut filter = Filter::connected(at(0));
     filter.receive_all(snapshot(5), at(10));

@@ -8,9 +8,13 @@ fn at(milliseconds: u64) -> Moment {
 }
 
 fn policy(group: &str, staleness: &str) -> Policy {
+    policy_of("feed", group, staleness)
+}
+
+fn policy_of(cluster: &str, group: &str, staleness: &str) -> Policy {
     let policy = serde_json::json!({
         "tenant": "corp",
-        "feed": { "cluster": "feed" },
+        "feed": { "cluster": cluster },
         "maxStaleness": staleness,
         "hold": { "timeout": "2s", "requests": 2 },
         "rules": [{
@@ -45,6 +49,58 @@ fn policies_of_two_scopes_do_not_share_a_feed() {
     let b = vm.join(2, policy("b", "60s"), at(0));
     assert_ne!(a.feed, b.feed);
     assert!(opens(&mut vm, 1) && opens(&mut vm, 2));
+}
+
+#[test]
+fn policies_of_two_feeders_do_not_share_a_feed() {
+    let mut vm = Vm::default();
+    let a = vm.join(1, policy("a", "60s"), at(0));
+    let other = policy_of("other", "a", "60s");
+    let b = vm.join(2, other, at(0));
+    assert_ne!(a.feed, b.feed);
+}
+
+#[test]
+fn what_comes_on_a_stream_that_was_left_counts_for_nothing() {
+    let mut vm = Vm::default();
+    let plugin = vm.join(1, policy("a", "60s"), at(0));
+    vm.opened(1, 9, Node::default(), at(0));
+    assert!(vm.closed(1, 9, at(1)));
+    vm.opened(1, 10, Node::default(), at(2));
+    for message in crate::session::tests::snapshot_of(&policy("a", "60s"), 5) {
+        assert!(vm.receive(1, 9, message.encode_to_vec(), at(3)).is_none());
+    }
+    assert!(vm.feed(&plugin).unwrap().snapshot().is_none());
+}
+
+#[test]
+fn a_half_read_snapshot_goes_with_its_stream() {
+    let first: fn(&mut Vm) -> u32 = |vm| {
+        vm.closed(1, 9, at(1));
+        1
+    };
+    let silent = |vm: &mut Vm| {
+        assert_eq!(vm.step(1, at(60_000)), Step::Cancel { stream: 9 });
+        1
+    };
+    let handed_over = |vm: &mut Vm| {
+        vm.leave(1);
+        2
+    };
+    for lose in [first, silent, handed_over] {
+        let mut vm = Vm::default();
+        vm.join(1, policy("a", "60s"), at(0));
+        let plugin = vm.join(2, policy("a", "60s"), at(0));
+        vm.opened(1, 9, Node::default(), at(0));
+        let [start, chunk, end] = crate::session::tests::snapshot_of(&policy("a", "60s"), 5);
+        vm.receive(1, 9, start.encode_to_vec(), at(0));
+        let root = lose(&mut vm);
+        vm.opened(root, 10, Node::default(), at(60_000));
+        for rest in [chunk, end] {
+            vm.receive(root, 10, rest.encode_to_vec(), at(60_000));
+        }
+        assert!(vm.feed(&plugin).unwrap().snapshot().is_none());
+    }
 }
 
 #[test]
