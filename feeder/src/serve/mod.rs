@@ -30,7 +30,7 @@ use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 pub use exposure::{Exposed, FeedEndpoint, ScimEndpoint};
 use http::{Limits, Server};
-use probes::Probes;
+use probes::{Probes, WhyNot};
 
 use crate::admin;
 use crate::config::Desired;
@@ -162,6 +162,7 @@ pub async fn run(
         listener: admin_listener,
         tls: None,
         router: probes::router(Probes {
+            lost: lost(ledger.clone()),
             unready: unready(ledger.clone(), feed.clone(), stop.clone()),
             metrics: Arc::new(metrics.registry(ledger.clone(), feed.clone())),
         }),
@@ -285,12 +286,14 @@ fn serve_feed(
     })
 }
 
+/// Why only a restart helps: after a sync that failed, only reading the disk again tells what is on it.
+fn lost(ledger: Ledger) -> WhyNot {
+    Arc::new(move || ledger.broken().map(|error| error.to_string()))
+}
+
 /// Why nothing should be sent here now.
-fn unready(
-    ledger: Ledger,
-    feed: FeedService,
-    stop: CancellationToken,
-) -> Arc<dyn Fn() -> Option<String> + Send + Sync> {
+fn unready(ledger: Ledger, feed: FeedService, stop: CancellationToken) -> WhyNot {
+    let lost = lost(ledger);
     Arc::new(move || {
         if stop.is_cancelled() {
             return Some("the feeder is shutting down".to_owned());
@@ -300,6 +303,6 @@ fn unready(
                 "the database is an old copy: filters know more of its history".to_owned(),
             );
         }
-        ledger.broken().map(|error| error.to_string())
+        lost()
     })
 }
