@@ -5,11 +5,13 @@ use std::sync::Arc;
 use axum::extract::Request;
 use http::uri::Authority;
 use http::{HeaderMap, header};
+use jiff::Timestamp;
 
+use super::auth::opens;
 use super::error::Error;
 use super::resource::View;
 use super::settings::Settings;
-use crate::directory::Tenant;
+use crate::directory::{Draft, Tenant, TokenHash};
 use crate::ledger::Ledger;
 
 /// Where the API is mounted.
@@ -25,8 +27,10 @@ pub(crate) struct Api {
 /// An authenticated request.
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
-    pub(crate) ledger: Ledger,
+    ledger: Ledger,
     pub(crate) settings: Arc<Settings>,
+    /// What it was authenticated by.
+    token: TokenHash,
     /// The tenant's name. All that the request does is inside this tenant.
     pub(crate) tenant: Arc<str>,
     /// The API's URL, without a slash at the end.
@@ -35,22 +39,32 @@ pub(crate) struct Context {
 
 impl Context {
     /// For a request of this tenant.
-    pub(crate) fn new(api: Api, tenant: Arc<str>, request: &Request) -> Context {
+    pub(crate) fn new(api: Api, token: TokenHash, tenant: Arc<str>, request: &Request) -> Context {
         Context {
             base: base_url(&api.settings, request).into(),
             ledger: api.ledger,
             settings: api.settings,
+            token,
             tenant,
         }
     }
 
     /// The tenant as it is now. One value: what is read from it is consistent.
     pub(crate) fn read(&self) -> Result<Arc<Tenant>, Error> {
-        let directory = self.ledger.directory();
-        directory
-            .tenant(&self.tenant)
-            .cloned()
-            .ok_or(Error::Unauthorized)
+        opens(&self.ledger.directory(), &self.token, Timestamp::now()).cloned()
+    }
+
+    /// Runs `command` in the writer, as long as the token still opens the tenant there.
+    pub(crate) async fn commit<T: Send + 'static>(
+        &self,
+        command: impl FnOnce(&mut Draft) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let token = self.token;
+        let authorized = move |draft: &mut Draft| {
+            opens(draft.directory(), &token, draft.now())?;
+            command(draft)
+        };
+        Ok(self.ledger.commit(authorized).await?.value)
     }
 
     /// How resources of the tenant are seen by the client.

@@ -71,7 +71,7 @@ pub(crate) async fn create(
         let members = edited.initial_members().to_vec();
         Ok(draft.create_group(&name, edited.attributes, &members)?)
     };
-    let group = context.ledger.commit(command).await?.value;
+    let group = context.commit(command).await?;
     let reply = reply(StatusCode::CREATED, context, group, query).await?;
     Ok(reply.seen(seen))
 }
@@ -123,7 +123,7 @@ pub(crate) async fn delete(
         if_match.check(&group.meta)?;
         Ok(draft.delete_group(&name, id)?)
     };
-    context.ledger.commit(command).await?;
+    context.commit(command).await?;
     Ok(Reply::empty())
 }
 
@@ -149,7 +149,7 @@ async fn change(
         }
         Ok((group, edited.seen))
     };
-    Ok(context.ledger.commit(command).await?.value)
+    context.commit(command).await
 }
 
 async fn reply(

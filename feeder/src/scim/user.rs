@@ -68,7 +68,7 @@ pub(crate) async fn create(
     } = patch::create(schema::user(), body)?;
     let name = context.tenant.clone();
     let command = move |draft: &mut Draft| Ok(draft.create_user(&name, attributes)?);
-    let user = context.ledger.commit(command).await?.value;
+    let user = context.commit(command).await?;
     let tenant = context.read()?;
     Ok(reply(StatusCode::CREATED, &context, &tenant, &user, &query).seen(seen))
 }
@@ -107,12 +107,13 @@ pub(crate) async fn delete(
     headers: HeaderMap,
 ) -> Result<Reply, Error> {
     let if_match = IfMatch::of(&headers);
+    let name = context.tenant.clone();
     let command = move |draft: &mut Draft| {
-        let tenant = draft.tenant(&context.tenant)?;
-        if_match.check(&tenant.user(id).ok_or(Error::NotFound)?.meta)?;
-        Ok(draft.delete_user(&context.tenant, id)?)
+        let user = draft.tenant(&name)?.user(id).ok_or(Error::NotFound)?;
+        if_match.check(&user.meta)?;
+        Ok(draft.delete_user(&name, id)?)
     };
-    context.ledger.clone().commit(command).await?;
+    context.commit(command).await?;
     Ok(Reply::empty())
 }
 
@@ -132,7 +133,7 @@ async fn change(
         let user = draft.update_user(&name, id, edited.attributes)?;
         Ok((user, edited.seen))
     };
-    let (user, seen) = context.ledger.commit(command).await?.value;
+    let (user, seen) = context.commit(command).await?;
     let tenant = context.read()?;
     Ok(reply(StatusCode::OK, &context, &tenant, &user, &query).seen(seen))
 }

@@ -63,6 +63,39 @@ async fn a_revoked_token_fails_on_the_next_request() {
 }
 
 #[tokio::test]
+async fn a_request_under_way_does_not_outlive_its_token() {
+    let api = Api::start().await;
+    for again in [false, true] {
+        // The body comes only when the token is gone, as from a client that sends it slowly.
+        let (send, sent) = tokio::sync::oneshot::channel();
+        let (started, start) = tokio::sync::oneshot::channel();
+        let body = Body::from_stream(futures::stream::once(async move {
+            let _ = started.send(());
+            sent.await.map_err(std::io::Error::other)
+        }));
+        let write = api.send(request(Method::POST, "/Users", CORP), body);
+        let revoke = async {
+            start.await.unwrap();
+            let revoked = api.ledger.commit(move |draft| match again {
+                false => draft.revoke_token("corp", CORP),
+                // A new tenant of the old name is another tenant.
+                true => {
+                    draft.delete_tenant("corp")?;
+                    draft.create_tenant("corp")
+                }
+            });
+            revoked.await.unwrap();
+            send.send(r#"{"userName": "ghost"}"#).unwrap();
+        };
+        let (answer, ()) = futures::join!(write, revoke);
+        answer.is_error(401, None);
+        let directory = api.ledger.directory();
+        assert_eq!(directory.tenant("corp").unwrap().user_count(), 0);
+        api.give_token("corp", CORP).await;
+    }
+}
+
+#[tokio::test]
 async fn another_tenants_resources_look_like_none() {
     let api = Api::start().await;
     let (user, group) = (api.user("anne").await, api.group("admins", &[]).await);
