@@ -12,6 +12,7 @@ mod exposure;
 mod http;
 mod probes;
 mod scim;
+mod stall;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -48,6 +49,7 @@ const SCIM: Limits = Limits {
     connections: 1024,
     head: Duration::from_secs(30),
     request: Duration::from_secs(60),
+    stall: Duration::from_secs(30),
     drain: DRAIN,
 };
 
@@ -55,6 +57,7 @@ const PROBES: Limits = Limits {
     connections: 64,
     head: Duration::from_secs(10),
     request: Duration::from_secs(10),
+    stall: Duration::from_secs(10),
     drain: Duration::from_secs(1),
 };
 
