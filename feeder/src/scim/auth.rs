@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::context::{Api, Context};
 use super::error::Error;
-use crate::directory::TokenHash;
+use crate::directory::{Directory, Tenant, TokenHash};
 
 /// Lets a request through with its [`Context`], or answers 401, before anything of the body is read.
 pub(crate) async fn authenticate(
@@ -18,17 +18,14 @@ pub(crate) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Result<Response, Error> {
-    let token = token(request.headers()).ok_or(Error::Unauthorized)?;
-    let directory = api.ledger.directory();
-    let tenant = directory
-        .opened_by(&token, Timestamp::now())
-        .ok_or(Error::Unauthorized)?
-        .name()
-        .clone();
-    let context = Context::new(api, token, tenant.clone(), &request);
+    let token = bearer(request.headers()).ok_or(Error::Unauthorized)?;
+    let tenant = opens(&api.ledger.directory(), &token, Timestamp::now())?.clone();
+    let context = Context::new(api, token, tenant.name().clone(), &request);
     request.extensions_mut().insert(context);
     let mut response = next.run(request).await;
-    response.extensions_mut().insert(Caller(tenant));
+    response
+        .extensions_mut()
+        .insert(Caller(tenant.name().clone()));
     Ok(response)
 }
 
@@ -36,15 +33,27 @@ pub(crate) async fn authenticate(
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(pub(crate) Arc<str>);
 
-/// The request's bearer token. Exactly one `Authorization` header counts.
-fn token(headers: &HeaderMap) -> Option<TokenHash> {
+/// The request's token. Exactly one `Authorization` header counts.
+fn bearer(headers: &HeaderMap) -> Option<TokenHash> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (value, None) = (values.next()?, values.next()) else {
         return None;
     };
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
-    // Looked up by its hash: how long that takes says nothing about tokens that exist.
     scheme
         .eq_ignore_ascii_case("Bearer")
         .then(|| TokenHash::of(token.trim()))
+}
+
+/// The tenant that a token opens in this directory at this time.
+///
+/// It is asked again wherever the directory is a later one, most of all by the writer: while a body was on its way the token may have been revoked,
+/// and its tenant deleted and made anew.
+pub(crate) fn opens<'d>(
+    directory: &'d Directory,
+    token: &TokenHash,
+    now: Timestamp,
+) -> Result<&'d Arc<Tenant>, Error> {
+    // Looked up by its hash: how long that takes says nothing about tokens that exist.
+    directory.opened_by(token, now).ok_or(Error::Unauthorized)
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::extract::Request;
 use http::uri::Authority;
 use http::{HeaderMap, header};
+use jiff::Timestamp;
 
+use super::auth::opens;
 use super::error::Error;
 use super::resource::View;
 use super::settings::Settings;
@@ -26,9 +28,9 @@ pub(crate) struct Api {
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
     ledger: Ledger,
-    /// What the request was authenticated with.
-    token: TokenHash,
     pub(crate) settings: Arc<Settings>,
+    /// What it was authenticated by.
+    token: TokenHash,
     /// The tenant's name. All that the request does is inside this tenant.
     pub(crate) tenant: Arc<str>,
     /// The API's URL, without a slash at the end.
@@ -39,38 +41,30 @@ impl Context {
     /// For a request of this tenant.
     pub(crate) fn new(api: Api, token: TokenHash, tenant: Arc<str>, request: &Request) -> Context {
         Context {
-            token,
             base: base_url(&api.settings, request).into(),
             ledger: api.ledger,
             settings: api.settings,
+            token,
             tenant,
         }
     }
 
-    /// Runs `command` in the writer, if the token still opens the tenant there: while a body was on its way, the token may
-    /// have been revoked, and the name may have passed to another tenant.
+    /// The tenant as it is now. One value: what is read from it is consistent.
+    pub(crate) fn read(&self) -> Result<Arc<Tenant>, Error> {
+        opens(&self.ledger.directory(), &self.token, Timestamp::now()).cloned()
+    }
+
+    /// Runs `command` in the writer, as long as the token still opens the tenant there.
     pub(crate) async fn commit<T: Send + 'static>(
         &self,
         command: impl FnOnce(&mut Draft) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let token = self.token;
-        let guarded = move |draft: &mut Draft| {
-            draft
-                .directory()
-                .opened_by(&token, draft.now())
-                .ok_or(Error::Unauthorized)?;
+        let authorized = move |draft: &mut Draft| {
+            opens(draft.directory(), &token, draft.now())?;
             command(draft)
         };
-        Ok(self.ledger.commit(guarded).await?.value)
-    }
-
-    /// The tenant as it is now. One value: what is read from it is consistent.
-    pub(crate) fn read(&self) -> Result<Arc<Tenant>, Error> {
-        let directory = self.ledger.directory();
-        directory
-            .tenant(&self.tenant)
-            .cloned()
-            .ok_or(Error::Unauthorized)
+        Ok(self.ledger.commit(authorized).await?.value)
     }
 
     /// How resources of the tenant are seen by the client.

@@ -14,6 +14,8 @@ pub(crate) enum Dialect {
     StringBoolean,
     /// `remove` of a multi-valued attribute with a list of what to remove (Entra ID, JumpCloud, authentik).
     RemoveByValue,
+    /// A member to be removed whose id is in capitals, in braces or without hyphens.
+    IdSpelling,
     /// A key such as `name.givenName`, or with a value filter, in a value without a path (Entra ID).
     PathKey,
     /// A key such as `urn:…:User:employeeNumber` in a value (Entra ID).
@@ -49,6 +51,7 @@ impl Dialect {
             Dialect::CapitalOp => "capital-op",
             Dialect::StringBoolean => "string-boolean",
             Dialect::RemoveByValue => "remove-by-value",
+            Dialect::IdSpelling => "id-spelling",
             Dialect::PathKey => "path-key",
             Dialect::UrnKey => "urn-key",
             Dialect::CreatedByPath => "created-by-path",

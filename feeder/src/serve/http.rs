@@ -1,5 +1,5 @@
-//! One HTTP/1.1 server with bounds: connections, time for a head, time for a request, time to finish at the end. It serves
-//! SCIM, the probes and the administration socket, and knows none of them. (The feed is tonic's.)
+//! One HTTP/1.1 server with bounds: connections, time for a head, for a request, for taking an answer, and to finish at the
+//! end. It serves SCIM, the probes and the administration socket, and knows none of them. (The feed is tonic's.)
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -23,6 +23,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use super::stall::Stall;
+
 /// What a server does at most.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -32,6 +34,8 @@ pub(super) struct Limits {
     pub(super) head: Duration,
     /// From the head of a request to that of its response, the reading of its body included.
     pub(super) request: Duration,
+    /// For the client to take anything more of its answers.
+    pub(super) stall: Duration,
     /// For what is under way when the server is told to stop.
     pub(super) drain: Duration,
 }
@@ -66,6 +70,7 @@ impl<L: Listener> Server<L> {
                         watcher: graceful.watcher(),
                     };
                     let tls = self.tls.clone();
+                    let io = Stall::new(io, self.limits.stall);
                     connections.spawn(async move {
                         let _slot = slot;
                         match tls {
@@ -161,6 +166,7 @@ mod tests {
         connections: 8,
         head: Duration::from_secs(60),
         request: Duration::from_secs(60),
+        stall: Duration::from_secs(60),
         drain: Duration::from_secs(60),
     };
 
@@ -265,6 +271,25 @@ mod tests {
             answer.is_empty() || answer.starts_with("HTTP/1.1 408"),
             "{answer}"
         );
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_taken_is_not_waited_for() {
+        // More than the system takes for a client that does not read.
+        let large = get(|| async { vec![0; 64 << 20] });
+        let limits = Limits {
+            connections: 1,
+            stall: Duration::from_millis(10),
+            ..LIMITS
+        };
+        let hello = get(|| async { "hello" });
+        let router = Router::new().route("/large", large).route("/", hello);
+        let (address, _stop, _running) = start(router, limits).await;
+        let _deaf = send(address, "GET /large HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let next = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let next = rest(send(address, next).await);
+        let served = timeout(Duration::from_secs(30), next).await;
+        assert!(served.is_ok_and(|text| text.ends_with("hello")));
     }
 
     #[tokio::test]

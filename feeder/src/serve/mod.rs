@@ -12,6 +12,7 @@ mod exposure;
 mod http;
 mod probes;
 mod scim;
+mod stall;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 pub use exposure::{Exposed, FeedEndpoint, ScimEndpoint};
 use http::{Limits, Server};
-use probes::Probes;
+use probes::{Probes, WhyNot};
 
 use crate::admin;
 use crate::config::Desired;
@@ -48,6 +49,7 @@ const SCIM: Limits = Limits {
     connections: 1024,
     head: Duration::from_secs(30),
     request: Duration::from_secs(60),
+    stall: Duration::from_secs(30),
     drain: DRAIN,
 };
 
@@ -55,6 +57,7 @@ const PROBES: Limits = Limits {
     connections: 64,
     head: Duration::from_secs(10),
     request: Duration::from_secs(10),
+    stall: Duration::from_secs(10),
     drain: Duration::from_secs(1),
 };
 
@@ -162,6 +165,7 @@ pub async fn run(
         listener: admin_listener,
         tls: None,
         router: probes::router(Probes {
+            lost: lost(ledger.clone()),
             unready: unready(ledger.clone(), feed.clone(), stop.clone()),
             metrics: Arc::new(metrics.registry(ledger.clone(), feed.clone())),
         }),
@@ -285,12 +289,14 @@ fn serve_feed(
     })
 }
 
+/// Why only a restart helps: after a sync that failed, only reading the disk again tells what is on it.
+fn lost(ledger: Ledger) -> WhyNot {
+    Arc::new(move || ledger.broken().map(|error| error.to_string()))
+}
+
 /// Why nothing should be sent here now.
-fn unready(
-    ledger: Ledger,
-    feed: FeedService,
-    stop: CancellationToken,
-) -> Arc<dyn Fn() -> Option<String> + Send + Sync> {
+fn unready(ledger: Ledger, feed: FeedService, stop: CancellationToken) -> WhyNot {
+    let lost = lost(ledger);
     Arc::new(move || {
         if stop.is_cancelled() {
             return Some("the feeder is shutting down".to_owned());
@@ -300,6 +306,6 @@ fn unready(
                 "the database is an old copy: filters know more of its history".to_owned(),
             );
         }
-        ledger.broken().map(|error| error.to_string())
+        lost()
     })
 }

@@ -12,20 +12,32 @@ use prometheus_client::registry::Registry;
 
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// Why not, if not.
+pub(super) type WhyNot = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// What the probes tell of.
 #[derive(Clone)]
 pub(super) struct Probes {
-    /// Why the feeder should get no traffic, if that is so.
-    pub(super) unready: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+    /// Why only a restart helps. Not for what ends by itself, such as a full disk: a restart would cut streams off for nothing.
+    pub(super) lost: WhyNot,
+    /// Why the feeder should get no traffic.
+    pub(super) unready: WhyNot,
     pub(super) metrics: Arc<Registry>,
 }
 
 pub(super) fn router(probes: Probes) -> Router {
     Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .with_state(probes)
+}
+
+async fn healthz(State(probes): State<Probes>) -> (StatusCode, String) {
+    match (probes.lost)() {
+        None => (StatusCode::OK, "ok\n".to_owned()),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("restart: {why}\n")),
+    }
 }
 
 async fn readyz(State(probes): State<Probes>) -> (StatusCode, String) {

@@ -72,14 +72,14 @@ impl Api {
         }
     }
 
-    /// A further token of a tenant; its id is itself.
-    pub(crate) async fn issue(&self, tenant: &'static str, token: &str) {
+    /// Lets this token open the tenant.
+    pub(crate) async fn give_token(&self, tenant: &'static str, token: &str) {
         let token = token.to_owned();
-        let add = self.ledger.commit(move |draft| {
+        let given = self.ledger.commit(move |draft| {
             let token = issued(&token, tenant, draft.now(), None);
             draft.add_token(tenant, token)
         });
-        add.await.unwrap();
+        given.await.unwrap();
     }
 
     /// Sends a request as it stands. The path begins below the mount point.

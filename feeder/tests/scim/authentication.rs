@@ -91,7 +91,7 @@ async fn a_token_that_is_revoked_while_the_body_comes_writes_nothing() {
         (Method::PATCH, &group, &operations),
     ] {
         let token = format!("{method} {path}");
-        api.issue("corp", &token).await;
+        api.give_token("corp", &token).await;
         let (ledger, id) = (api.ledger.clone(), token.clone());
         let revoked = async move {
             let revoked = ledger.commit(move |draft| draft.revoke_token("corp", &id));

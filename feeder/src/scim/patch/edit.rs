@@ -43,7 +43,7 @@ impl<'s> Edit<'s> {
             return Err(PatchError::Body("the body is not a JSON object"));
         };
         self.members.push(MemberChange::Set(Vec::new()));
-        self.object(Op::Replace, None, body)
+        self.object(Op::Replace, body)
     }
 
     /// One PATCH operation.
@@ -53,7 +53,7 @@ impl<'s> Edit<'s> {
             return match (op, value) {
                 // RFC 7644 section 3.5.2.2.
                 (Op::Remove, _) => Err(PatchError::NoTarget("remove needs a path")),
-                (_, Some(Value::Object(object))) => self.object(op, None, object),
+                (_, Some(Value::Object(object))) => self.object(op, object),
                 _ => Err(PatchError::Body(
                     "without a path, the value has to be an object",
                 )),
@@ -64,7 +64,7 @@ impl<'s> Edit<'s> {
         }
         match Target::parse(&path, self.resources, &mut self.seen)? {
             Target::Attribute(selection) => self.attribute(op, &selection, value, Named::ByPath),
-            Target::Schema(schema) => self.schema(op, schema, value),
+            Target::Schema(schema) => self.schema(op, schema, value, &mut BTreeSet::new()),
         }
     }
 
@@ -93,14 +93,20 @@ impl<'s> Edit<'s> {
         })
     }
 
-    /// Every key of a value without a path, or of an extension's object: names, and the paths and URNs that Entra ID writes there.
-    fn object(
+    /// A value without a path.
+    fn object(&mut self, op: Op, object: Map<String, Value>) -> Result<(), PatchError> {
+        self.keys(op, None, object, &mut BTreeSet::new())
+    }
+
+    /// Every key of a value without a path, or of a schema's object in it: names, and the paths and URNs that Entra ID writes there. `given` has what
+    /// the value names elsewhere: of two `active`, one inside the core schema's object, neither counts.
+    fn keys(
         &mut self,
         op: Op,
         within: Option<&'s Schema>,
         object: Map<String, Value>,
+        given: &mut BTreeSet<String>,
     ) -> Result<(), PatchError> {
-        let mut given = BTreeSet::new();
         for (key, value) in object {
             let path = match within {
                 Some(schema) => format!("{}:{key}", schema.id),
@@ -118,7 +124,7 @@ impl<'s> Edit<'s> {
                 return Err(ValueError::Twice(path.chars().take(100).collect()).into());
             }
             match target {
-                Target::Schema(schema) => self.schema(op, schema, Some(value))?,
+                Target::Schema(schema) => self.schema(op, schema, Some(value), given)?,
                 Target::Attribute(selection) => {
                     if selection.filter.is_some() || selection.place.sub.is_some() {
                         self.seen.note(Dialect::PathKey);
@@ -159,10 +165,11 @@ impl<'s> Edit<'s> {
         op: Op,
         schema: &'s Schema,
         value: Option<Value>,
+        given: &mut BTreeSet<String>,
     ) -> Result<(), PatchError> {
         let core = schema.id == self.resources.core.id;
         match (op, value) {
-            (Op::Remove, None | Some(Value::Null)) if core => {
+            (Op::Remove | Op::Replace, None | Some(Value::Null)) if core => {
                 Err(PatchError::Required(schema.name.clone()))
             }
             (Op::Remove | Op::Replace, None | Some(Value::Null)) => {
@@ -171,7 +178,7 @@ impl<'s> Edit<'s> {
             }
             (Op::Add, None | Some(Value::Null)) => Ok(()),
             (Op::Remove, Some(_)) => Err(PatchError::Path("remove attributes one by one")),
-            (_, Some(Value::Object(object))) => self.object(op, Some(schema), object),
+            (_, Some(Value::Object(object))) => self.keys(op, Some(schema), object, given),
             (_, Some(_)) => Err(ValueError::Type {
                 attribute: schema.id.clone(),
                 expected: "an object",

@@ -34,7 +34,7 @@ pub(crate) fn change(
     }
     match (op, &selection.filter, value) {
         (Op::Remove, Some(filter), None | Some(Value::Null)) => {
-            selected(filter).map(MemberChange::Remove)
+            selected(filter, seen).map(MemberChange::Remove)
         }
         (_, Some(_), _) => Err(PatchError::Path(
             "members[…] can only be removed, and without a value",
@@ -43,9 +43,8 @@ pub(crate) fn change(
         (Op::Remove, None, Some(value)) => {
             seen.note(Dialect::RemoveByValue);
             let named = named(value, seen)?;
-            // What is not an id is nobody's: it is no member already.
-            let ids = named.iter().filter_map(|text| id::parse(text)).collect();
-            Ok(MemberChange::Remove(ids))
+            let ids = named.iter().filter_map(|text| removed(text, seen));
+            Ok(MemberChange::Remove(ids.collect()))
         }
         (Op::Add, None, Some(value)) => existing(value, seen).map(MemberChange::Add),
         (Op::Replace, None, Some(value)) => existing(value, seen).map(MemberChange::Set),
@@ -63,6 +62,16 @@ fn existing(value: Value, seen: &mut Seen) -> Result<Vec<Uuid>, PatchError> {
             ))
         })
         .collect()
+}
+
+/// The id of who is to go; none if it can't be an id, which is no member already. Here another spelling of an id is that id: if it were nobody's,
+/// the IdP would be told that someone is out who is in.
+fn removed(text: &str, seen: &mut Seen) -> Option<Uuid> {
+    id::parse(text).or_else(|| {
+        let id = Uuid::try_parse(text).ok()?;
+        seen.note(Dialect::IdSpelling);
+        Some(id)
+    })
 }
 
 /// The `value` of each member given: a list of objects, or one object.
@@ -97,7 +106,7 @@ fn member(member: Value) -> Result<String, PatchError> {
 }
 
 /// The ids that a filter names: `value eq "…"`, or several joined by `or`. Anything else would need the list of members.
-fn selected(filter: &Filter<'_>) -> Result<Vec<Uuid>, PatchError> {
+fn selected(filter: &Filter<'_>, seen: &mut Seen) -> Result<Vec<Uuid>, PatchError> {
     let mut ids = Vec::new();
     let alternatives = match filter {
         Filter::Or(filters) => filters.as_slice(),
@@ -109,7 +118,7 @@ fn selected(filter: &Filter<'_>) -> Result<Vec<Uuid>, PatchError> {
                 place,
                 operator: Operator::Equal,
                 operand: Operand::Text { written, .. },
-            } if place.is("value") => ids.extend(id::parse(written)),
+            } if place.is("value") => ids.extend(removed(written, seen)),
             _ => {
                 return Err(PatchError::Members(
                     "only value eq \"…\" selects members to remove",

@@ -30,7 +30,16 @@ impl Operation {
         let Value::Object(mut body) = body else {
             return Err(PatchError::Body("the body is not a JSON object"));
         };
-        match take(&mut body, "operations")? {
+        let operations = take(&mut body, "operations")?;
+        // Beside the operations they would be ignored.
+        for name in ["members", "active"] {
+            if take(&mut body, name)?.is_some() {
+                return Err(PatchError::Body(
+                    "\"members\" or \"active\" outside of \"Operations\"",
+                ));
+            }
+        }
+        match operations {
             Some(Value::Array(operations)) => operations
                 .into_iter()
                 .map(|operation| Operation::parse_one(operation, seen))

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{ANNE, BOB, members_after, object, patched, user_after, user_refused, user_with};
-use crate::scim::dialect::Dialect;
-use crate::scim::patch::{MemberChange, PatchError, create, replace};
+use crate::scim::dialect::{Dialect, Seen};
+use crate::scim::patch::{MemberChange, Operation, PatchError, create, replace};
 use crate::scim::schema::{ENTERPRISE_USER, group, user};
 
 #[test]
@@ -22,6 +22,9 @@ fn a_shape_that_touches_active_and_is_not_understood_is_refused() {
         json!({"op": "replace", "value": {"active": false, "Active": true}}),
         json!({"op": "replace", "value": {"urn:ietf:params:scim:schemas:core:2.0:User:active": false, "active": true}}),
         json!({"op": "replace", "value": {"urn:ietf:params:scim:schemas:core:2.0:User:active.x": false}}),
+        json!({"op": "replace", "value": {"urn:ietf:params:scim:schemas:core:2.0:User": {"active": false}, "active": true}}),
+        json!({"op": "replace", "value": {"urn:ietf:params:scim:schemas:core:2.0:User": null}}),
+        json!({"op": "replace", "path": "urn:ietf:params:scim:schemas:core:2.0:User", "value": null}),
         json!({"op": "replace", "value": "active"}),
         json!({"op": "disable", "path": "active", "value": false}),
         json!({"path": "active", "value": false}),
@@ -210,6 +213,39 @@ fn entra_removes_the_members_listed_and_no_others() {
 }
 
 #[test]
+fn a_member_leaves_under_any_spelling_of_its_id() {
+    let id = ANNE.to_string();
+    for other in [
+        id.to_uppercase(),
+        format!("{{{id}}}"),
+        id.replace('-', ""),
+        format!("urn:uuid:{id}"),
+    ] {
+        for operation in [
+            json!({"op": "remove", "path": "members", "value": [{"value": other}]}),
+            json!({"op": "remove", "path": format!("members[value eq \"{other}\"]")}),
+        ] {
+            let edited = patched(group(), json!({"displayName": "G"}), json!([operation])).unwrap();
+            assert_eq!(
+                edited.members,
+                [MemberChange::Remove(vec![ANNE])],
+                "{other}"
+            );
+            assert!(edited.seen.has(Dialect::IdSpelling), "{other}");
+        }
+    }
+}
+
+#[test]
+fn what_stands_beside_the_operations_is_not_ignored_if_it_would_be_access() {
+    for name in ["active", "Active", "members"] {
+        let body = json!({"Operations": [], (name): false});
+        let parsed = Operation::parse(body, &mut Seen::default());
+        assert!(parsed.is_err(), "{name} gave {parsed:?}");
+    }
+}
+
+#[test]
 fn authentik_sends_an_operation_a_member() {
     let add = |id| json!({"op": "add", "path": "members", "value": [{"value": id}]});
     assert_eq!(
@@ -242,6 +278,7 @@ fn a_shape_that_touches_members_and_is_not_understood_is_refused() {
         json!({"op": "replace", "value": {"members.x": []}}),
         json!({"op": "replace", "value": {"members": [], "MEMBERS": []}}),
         json!({"op": "replace", "value": {"members[value eq \"x\"]": []}}),
+        json!({"op": "replace", "value": {"urn:ietf:params:scim:schemas:core:2.0:Group": {"members": []}, "members": [{"value": ANNE}]}}),
     ] {
         let result = patched(group(), json!({"displayName": "G"}), json!([operation]));
         assert!(result.is_err(), "{operation} gave {result:?}");
