@@ -323,3 +323,25 @@ fn unlink(links: &mut OrdMap<Slot, Arc<[Slot]>>, from: Slot, to: Slot) {
         links.insert(from, rest.into());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::directory::user::Meta;
+
+    #[test]
+    fn a_user_name_names_its_user_to_the_letter_though_it_is_taken_in_every_case() {
+        let mut tenant = Tenant::new(1, "corp");
+        let attributes = json!({"userName": "Ada@example.com"});
+        let attributes = attributes.as_object().unwrap();
+        let meta = Meta::new(jiff::Timestamp::UNIX_EPOCH);
+        let ada = User::new(Slot(1), Uuid::from_u128(1), meta, attributes).unwrap();
+        tenant.put_user(Arc::new(ada));
+        let named = |name| tenant.user_named(Attribute::UserName, name).is_some();
+        assert!(named("Ada@example.com"));
+        assert!(!named("ada@example.com"));
+        assert!(tenant.user_by_name("ada@example.com").is_some());
+    }
+}

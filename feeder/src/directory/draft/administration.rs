@@ -149,3 +149,37 @@ fn valid_binding(binding: &Binding) -> Result<(), Refused> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use scimesh_proto::binding::{Attribute, Pin};
+
+    use super::*;
+
+    fn binding(pin: Option<(&str, &str)>) -> Binding {
+        Binding {
+            issuer: "https://idp.example".into(),
+            claim: "sub".into(),
+            attribute: Attribute::ExternalId,
+            pin: pin.map(|(claim, value)| Pin {
+                claim: claim.into(),
+                value: value.into(),
+            }),
+        }
+    }
+
+    #[test]
+    fn only_different_values_of_one_claim_tell_two_tenants_apart() {
+        let corp = binding(Some(("tid", "1")));
+        assert!(told_apart(&corp, &binding(Some(("tid", "2")))));
+        for other in [
+            binding(None),
+            binding(Some(("tid", "1"))),
+            // A token may have both claims.
+            binding(Some(("org_id", "2"))),
+        ] {
+            assert!(!told_apart(&corp, &other), "{other:?}");
+            assert!(!told_apart(&other, &corp), "{other:?}");
+        }
+    }
+}

@@ -422,3 +422,46 @@ async fn what_no_filter_says_ends_the_stream() {
     filter.say(FromFilter::Hello(again)).await;
     assert_eq!(filter.ends().await, Code::InvalidArgument);
 }
+
+#[tokio::test]
+async fn a_binding_that_goes_takes_its_tokens_along_and_one_that_comes_brings_them_back() {
+    let feeder = Feeder::start().await;
+    feeder.admit("ada").await;
+    let mut filter = Filter::current(&feeder).await;
+    let binding = filter.replica.snapshot().unwrap().bindings()[0].clone();
+    let issuer = binding.issuer.clone();
+    feeder
+        .write(move |draft| draft.remove_binding("corp", &issuer))
+        .await;
+    let position = filter.applies().await;
+    let held = filter.replica.snapshot().unwrap();
+    assert_eq!((held.bindings().len(), held.len()), (0, 0));
+    filter.ack(position).await;
+
+    feeder
+        .write(move |draft| draft.set_binding("corp", binding))
+        .await;
+    filter.applies().await;
+    let held = filter.replica.snapshot().unwrap();
+    assert_eq!((held.bindings().len(), held.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_tenants_successor_of_the_same_name_begins_with_nobody() {
+    let feeder = Feeder::start().await;
+    feeder.admit("ada").await;
+    let mut filter = Filter::current(&feeder).await;
+    let binding = filter.replica.snapshot().unwrap().bindings()[0].clone();
+    feeder
+        .write(move |draft| {
+            draft.delete_tenant("corp")?;
+            draft.create_tenant("corp")?;
+            draft.set_binding("corp", binding)?;
+            let group = json!({"displayName": "admins"});
+            draft.create_group("corp", group.as_object().unwrap().clone(), &[])
+        })
+        .await;
+    filter.applies().await;
+    let held = filter.replica.snapshot().unwrap();
+    assert_eq!((held.bindings().len(), held.len()), (1, 0));
+}
