@@ -170,7 +170,7 @@ pub fn unknown_attribute(text: &str) -> String {
 #[derive(Debug, thiserror::Error)]
 pub enum BadFile {
     /// It could not be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Unreadable {
         /// Which.
         path: PathBuf,

@@ -40,7 +40,7 @@ pub enum Unusable {
     )]
     PathTooLong(PathBuf),
     /// The system refused.
-    #[error("cannot {what} {}: {source}", path.display())]
+    #[error("cannot {what} {}", path.display())]
     Io {
         /// What was tried.
         what: &'static str,

@@ -22,7 +22,7 @@ pub struct IdentityFiles {
 #[derive(Debug, thiserror::Error)]
 pub enum BadIdentity {
     /// A file can't be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Unreadable {
         /// Which.
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum BadIdentity {
         why: String,
     },
     /// Certificate and key don't go together, or rustls can't use them.
-    #[error("cannot serve with {} and {}: {source}", cert.display(), key.display())]
+    #[error("cannot serve with {} and {}", cert.display(), key.display())]
     Unusable {
         /// The certificate's file.
         cert: PathBuf,

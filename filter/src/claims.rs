@@ -253,6 +253,26 @@ mod tests {
     }
 
     #[test]
+    fn what_another_filter_says_is_no_claim() {
+        let said = |key: &str, sub: &[u8]| {
+            let payload = object(vec![("sub", Some(Kind::String(sub.to_vec())))]);
+            FilterEntry {
+                key: key.into(),
+                value: Some(object(vec![(PAYLOAD, Some(Kind::Struct(payload)))])),
+            }
+        };
+        let mut metadata = Metadata {
+            filter_metadata: vec![said("envoy.lb", b"mallory1")],
+        };
+        assert_eq!(claim_in(&metadata.encode_to_vec(), "sub"), None);
+        metadata.filter_metadata.push(said(JWT_AUTHN, b"alice-01"));
+        assert_eq!(
+            claim_in(&metadata.encode_to_vec(), "sub"),
+            Some(Claim::Text(b"alice-01".to_vec()))
+        );
+    }
+
+    #[test]
     fn metadata_that_does_not_decode_gives_nothing() {
         for bytes in [&b"\xff\xff"[..], b"", &[0x0a, 0x7f]] {
             assert_eq!(claim_in(bytes, "sub"), None);

@@ -93,7 +93,7 @@ fn judge(plugin: &Plugin) -> Result<(Decision, Option<Moment>), HostError> {
         let mut decision = decide(&plugin.policy, feed.snapshot(), feed.lease(), &request, now);
         let waits = !decision.allowed
             && matches!(decision.reason, Reason::NoSnapshot | Reason::LeaseEnded)
-            && !feed.has_begun(now);
+            && !feed.has_begun(plugin, now);
         if decision.reason == Reason::NoSnapshot && feed.cluster_missing() {
             decision.reason = Reason::FeedClusterMissing;
             decision.would_refuse = decision.would_refuse.and(Some(decision.reason));

@@ -48,7 +48,8 @@ impl Root {
     fn configure(&mut self, policy: Policy) -> Result<(), HostError> {
         stats::define()?;
         host::set_tick_period(FIRST_TICK)?;
-        self.plugin = Some(vm::with(|vm| vm.join(self.id, policy)));
+        let now = host::now()?;
+        self.plugin = Some(vm::with(|vm| vm.join(self.id, policy, now)));
         Ok(())
     }
 

@@ -19,7 +19,7 @@ use scimesh_proto::wire::v1::filter_message::Message as Outgoing;
 use scimesh_proto::wire::v1::{FeederMessage, Node};
 
 use crate::hold::Holds;
-use crate::session::{Session, Step};
+use crate::session::{Session, Step, elapsed};
 
 thread_local! {
     /// A VM has one thread.
@@ -35,6 +35,7 @@ pub(crate) fn with<T>(f: impl FnOnce(&mut Vm) -> T) -> T {
 pub(crate) struct Plugin {
     pub(crate) policy: Policy,
     feed: u32,
+    joined: Moment,
 }
 
 /// See the module.
@@ -83,9 +84,14 @@ impl Feed {
         self.cluster_missing
     }
 
-    /// Whether it has had content and a lease. It may have ended since: nobody waits twice.
-    pub(crate) fn has_begun(&self, now: Moment) -> bool {
-        self.snapshot().is_some() && self.lease.age(now).is_some()
+    /// Whether it has had content and a lease that is good enough for `plugin`, whose policy may be stricter than those
+    /// before it. It may have ended since: nobody waits twice.
+    pub(crate) fn has_begun(&self, plugin: &Plugin, now: Moment) -> bool {
+        let (Some(_), Some(age)) = (self.snapshot(), self.lease.age(now)) else {
+            return false;
+        };
+        let there = elapsed(plugin.joined, now);
+        age < plugin.policy.min_staleness() || age <= there || there >= plugin.policy.hold().timeout
     }
 
     fn is_led_by(&self, root: u32) -> bool {
@@ -106,7 +112,7 @@ impl Vm {
     }
 
     /// A root context comes with its policy.
-    pub(crate) fn join(&mut self, root: u32, policy: Policy) -> Rc<Plugin> {
+    pub(crate) fn join(&mut self, root: u32, policy: Policy, now: Moment) -> Rc<Plugin> {
         self.leave(root);
         let known = self.feeds.iter().find(|(_, feed)| {
             feed.target == *policy.feed() && feed.replica.scope() == policy.scope()
@@ -133,7 +139,11 @@ impl Vm {
                 staleness: policy.min_staleness(),
             });
         }
-        Rc::new(Plugin { policy, feed: id })
+        Rc::new(Plugin {
+            policy,
+            feed: id,
+            joined: now,
+        })
     }
 
     /// A root context goes, and its stream with it: the next oldest opens one. A feed that nobody asks for is dropped.
@@ -243,7 +253,7 @@ impl Vm {
         self.holds.release(now, |plugin| {
             feeds
                 .get(&plugin.feed)
-                .is_none_or(|feed| feed.has_begun(now))
+                .is_none_or(|feed| feed.has_begun(plugin, now))
         })
     }
 }

@@ -183,6 +183,7 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::binding::Pin;
     #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -194,6 +195,11 @@ mod tests {
             a,
             key.subject("t", "https://", Attribute::ExternalId, b"ax")
         );
+        assert_ne!(
+            a,
+            key.subject("th", "ttps://a", Attribute::ExternalId, b"x"),
+            "a tenant and an issuer that read the same together"
+        );
         assert_ne!(a, key.subject("t", "https://a", Attribute::UserName, b"x"));
         assert_ne!(
             a,
@@ -203,6 +209,51 @@ mod tests {
             a,
             Key::new([8; 32]).subject("t", "https://a", Attribute::ExternalId, b"x")
         );
+    }
+
+    #[test]
+    fn every_part_of_a_binding_counts() {
+        let key = Key::new([7; 32]);
+        let pinned = |claim: &str, value: &str| {
+            Some(Pin {
+                claim: claim.into(),
+                value: value.into(),
+            })
+        };
+        let binding = |issuer: &str, claim: &str, attribute, pin| Binding {
+            issuer: issuer.into(),
+            claim: claim.into(),
+            attribute,
+            pin,
+        };
+        let all = [
+            binding("i", "c", Attribute::Id, None),
+            binding("j", "c", Attribute::Id, None),
+            binding("i", "d", Attribute::Id, None),
+            binding("i", "c", Attribute::UserName, None),
+            binding("i", "c", Attribute::Id, pinned("tid", "1")),
+            binding("i", "c", Attribute::Id, pinned("tid", "2")),
+            binding("i", "c", Attribute::Id, pinned("org", "1")),
+        ];
+        for (place, one) in all.iter().enumerate() {
+            for other in &all[..place] {
+                assert_ne!(key.binding(one), key.binding(other), "{one:?} {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_proof_is_of_one_revision_of_one_history() {
+        let key = Key::new([7; 32]);
+        let history = |generation, id| History {
+            generation,
+            id: [id; 16],
+        };
+        let proof = key.proof(&history(1, 1), 5);
+        assert_ne!(proof, key.proof(&history(1, 1), 6));
+        assert_ne!(proof, key.proof(&history(2, 1), 5));
+        assert_ne!(proof, key.proof(&history(1, 2), 5));
+        assert_ne!(proof, Key::new([8; 32]).proof(&history(1, 1), 5));
     }
 
     #[test]

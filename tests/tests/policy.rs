@@ -163,6 +163,36 @@ async fn an_edit_that_brings_a_new_vm_under_load_refuses_nobody_wrongly() -> Res
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_shorter_lease_in_the_same_vm_refuses_nobody_wrongly() -> Result<()> {
+    let mesh = Plan::new(&payments_policy()).discovered().start().await?;
+    let alice = mesh.acme.scim.create_user("alice", "alice-0001").await?;
+    mesh.acme.scim.create_group("payments", &[&alice]).await?;
+    let token = mesh.acme.issuer.token("alice-0001")?;
+    mesh.await_status("/payments", Some(&token), 200).await?;
+
+    // Under a lease of 5 minutes the next ping is far; what it has is too old for the policy to come.
+    eventually("the lease to be older than 5 s", PATIENCE, async || {
+        let age = mesh.envoy.stat("scimesh_snapshot_age_seconds").await?;
+        ensure!(age > 5, "{age} s");
+        Ok(())
+    })
+    .await?;
+    let mut stricter = payments_policy();
+    stricter["maxStaleness"] = json!("5s");
+    stricter["rules"][0]["to"][0]["paths"] = json!(["/stricter"]);
+    mesh.envoy
+        .update("2", &filter_config(&stricter.to_string(), Some("1"))?)?;
+    loop {
+        mesh.expect("/payments", Some(&token), 200).await?;
+        if mesh.expect("/stricter", None, 200).await.is_ok() {
+            break;
+        }
+    }
+    mesh.expect("/payments", Some(&token), 200).await?;
+    mesh.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rules_decide_in_order_and_by_method() -> Result<()> {
     let policy = policy(json!([
         { "name": "inside", "to": [{ "paths": ["/metrics"] }], "allow": "NOBODY" },

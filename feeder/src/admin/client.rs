@@ -33,6 +33,14 @@ pub enum Failed {
     /// The feeder said no.
     #[error("{0}")]
     Refused(String),
+    /// Somebody may listen there, but can't be talked to: nothing was done.
+    #[error("cannot connect to {}", path.display())]
+    Unreachable {
+        /// The administration socket.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The conversation broke off: what became of the command is unknown.
     #[error("lost the feeder in the middle of the command; whether it was done is unknown: {0}")]
     Lost(String),
@@ -101,14 +109,19 @@ impl Client {
         UnixStream::connect(&path)
             .await
             .map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound if !self.data_dir.is_dir() => {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                    if !self.data_dir.is_dir() =>
+                {
                     no_feeder("there is no such directory")
                 }
                 io::ErrorKind::NotFound => no_feeder("it has no admin.sock"),
                 io::ErrorKind::ConnectionRefused => no_feeder("nobody answers on its admin.sock"),
                 io::ErrorKind::InvalidInput => no_feeder("its path is too long for a Unix socket"),
                 io::ErrorKind::PermissionDenied => Failed::NotPermitted(path),
-                _ => lost(error),
+                _ => Failed::Unreachable {
+                    path,
+                    source: error,
+                },
             })
     }
 }

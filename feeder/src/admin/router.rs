@@ -33,9 +33,9 @@ impl IntoResponse for Denied {
 impl From<Refused> for Denied {
     fn from(refused: Refused) -> Denied {
         let status = match &refused {
-            Refused::NoSuchTenant(_)
-            | Refused::NoSuchBinding { .. }
-            | Refused::NoSuchToken { .. } => StatusCode::NOT_FOUND,
+            Refused::NoSuchTenant(_) | Refused::NoSuchBinding(_) | Refused::NoSuchToken { .. } => {
+                StatusCode::NOT_FOUND
+            }
             Refused::TenantExists(_) | Refused::IssuerTaken { .. } => StatusCode::CONFLICT,
             _ => StatusCode::BAD_REQUEST,
         };
@@ -74,7 +74,7 @@ pub fn router(ledger: Ledger) -> Router {
         .route(wire::DeleteTenant::PATH, post(delete_tenant))
         .route(wire::SetBinding::PATH, post(set_binding))
         .route(wire::ListBindings::PATH, post(list_bindings))
-        .route(wire::RemoveBinding::PATH, post(remove_binding))
+        .route(wire::RemoveBindings::PATH, post(remove_bindings))
         .route(wire::CreateToken::PATH, post(create_token))
         .route(wire::ListTokens::PATH, post(list_tokens))
         .route(wire::RevokeToken::PATH, post(revoke_token))
@@ -179,39 +179,54 @@ async fn list_bindings(
     }) = asked?;
     let pin = pin.map(Pin::from);
     let directory = ledger.directory();
-    let bindings = named(&directory, &tenant)?.bindings().filter(|binding| {
-        issuer
-            .as_ref()
-            .is_none_or(|issuer| *issuer == binding.issuer)
-            && (pin.is_none() || pin == binding.pin)
-    });
-    Ok(Json(bindings.cloned().map(BindingForm::from).collect()))
+    let chosen = chosen(named(&directory, &tenant)?, issuer.as_deref(), pin.as_ref());
+    Ok(Json(chosen.cloned().map(BindingForm::from).collect()))
 }
 
-async fn remove_binding(
+async fn remove_bindings(
     ledger: State<Ledger>,
-    asked: Asked<wire::RemoveBinding>,
-) -> Done<wire::RemoveBinding> {
-    let Json(wire::RemoveBinding {
+    asked: Asked<wire::RemoveBindings>,
+) -> Done<wire::RemoveBindings> {
+    let Json(wire::RemoveBindings {
         tenant,
         issuer,
         pin,
     }) = asked?;
     let pin = pin.map(Pin::from);
     let removed = ledger.commit(move |draft| {
-        let held: Option<&Binding> = draft.tenant(&tenant)?.binding(&issuer);
-        if pin.is_some() && held.is_some_and(|held| held.pin != pin) {
-            return Err(Refused::NoSuchBinding { tenant, issuer });
+        let held = draft.tenant(&tenant)?;
+        let goes: Vec<Binding> = chosen(held, issuer.as_deref(), pin.as_ref())
+            .cloned()
+            .collect();
+        if goes.is_empty() {
+            return Err(Refused::NoSuchBinding(tenant));
         }
-        draft.remove_binding(&tenant, &issuer)?;
-        Ok((tenant, issuer))
+        for binding in &goes {
+            draft.remove_binding(&tenant, &binding.issuer)?;
+        }
+        Ok((tenant, goes))
     });
     let Committed {
-        value: (tenant, issuer),
+        value: (tenant, removed),
         revision,
     } = removed.await?;
-    tracing::info!(tenant, issuer, revision, "removed a binding");
-    Ok(Json(wire::Done { revision }))
+    for binding in &removed {
+        tracing::info!(tenant, ?binding, revision, "removed a binding");
+    }
+    let removed = removed.into_iter().map(BindingForm::from).collect();
+    Ok(Json(wire::RemovedBindings { removed, revision }))
+}
+
+/// The bindings that `binding list` and `binding remove` are about.
+fn chosen<'a>(
+    tenant: &'a Tenant,
+    issuer: Option<&'a str>,
+    pin: Option<&'a Pin>,
+) -> impl Iterator<Item = &'a Binding> {
+    tenant.bindings().filter(move |binding| {
+        issuer.is_none_or(|issuer| issuer == binding.issuer)
+            && (pin.is_none() || pin == binding.pin.as_ref())
+    })
 }
 
 async fn create_token(

@@ -123,20 +123,29 @@ impl Command for ListBindings {
     type Answer = Vec<BindingForm>;
 }
 
-/// Removes the binding of a tenant for one issuer.
+/// Removes of a tenant's bindings those that [`ListBindings`] with the same fields lists.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct RemoveBinding {
+pub struct RemoveBindings {
     /// Whose.
     pub tenant: String,
-    /// For which issuer.
-    pub issuer: String,
-    /// Only if it has this pin.
+    /// Only that of this issuer.
+    pub issuer: Option<String>,
+    /// Only those with this pin.
     pub pin: Option<PinForm>,
 }
 
-impl Command for RemoveBinding {
+impl Command for RemoveBindings {
     const PATH: &'static str = "/binding/remove";
-    type Answer = Done;
+    type Answer = RemovedBindings;
+}
+
+/// What a [`RemoveBindings`] removed: at least one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovedBindings {
+    /// Which they were.
+    pub removed: Vec<BindingForm>,
+    /// When it took effect.
+    pub revision: u64,
 }
 
 /// Makes a token for SCIM clients.

@@ -1,12 +1,13 @@
 //! `scimesh binding …`, and the flags that describe a binding.
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use scimesh_proto::binding::Attribute;
 
 use super::TenantArg;
 use super::output::{OutputArg, line};
 use crate::admin::client::Client;
-use crate::admin::wire::{ListBindings, RemoveBinding, SetBinding};
+use crate::admin::wire::{ListBindings, RemoveBindings, SetBinding};
 use crate::config::{
     AttributeForm, BindingForm, DEFAULT_ATTRIBUTE, DEFAULT_CLAIM, PinForm, unknown_attribute,
 };
@@ -18,7 +19,7 @@ pub(super) enum BindingCommand {
         #[command(flatten)]
         tenant: TenantArg,
         /// The token's `iss`, to the letter
-        #[arg(long, env = "SCIMESH_ISSUER", value_name = "URL")]
+        #[arg(long, env = "SCIMESH_ISSUER", value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
         issuer: String,
         #[command(flatten)]
         names: NamesArgs,
@@ -27,33 +28,37 @@ pub(super) enum BindingCommand {
     List {
         #[command(flatten)]
         tenant: TenantArg,
-        /// Only that of this issuer
-        #[arg(long, env = "SCIMESH_ISSUER", value_name = "URL")]
-        issuer: Option<String>,
-        /// Only those with this pin
-        #[arg(long, env = "SCIMESH_PIN", value_name = "CLAIM=VALUE", value_parser = pin)]
-        pin: Option<PinForm>,
+        #[command(flatten)]
+        which: WhichArgs,
         #[command(flatten)]
         output: OutputArg,
     },
-    /// Remove the tenant's binding for one issuer: its tokens name nobody from then on
+    /// Remove the bindings that `list` with the same flags lists: their tokens name nobody from then on
     Remove {
         #[command(flatten)]
         tenant: TenantArg,
-        /// The token's `iss`, to the letter
-        #[arg(long, env = "SCIMESH_ISSUER", value_name = "URL")]
-        issuer: String,
-        /// Only if the binding has this pin
-        #[arg(long, env = "SCIMESH_PIN", value_name = "CLAIM=VALUE", value_parser = pin)]
-        pin: Option<PinForm>,
+        #[command(flatten)]
+        which: WhichArgs,
     },
+}
+
+/// Which of a tenant's bindings: those that fit both flags, all of them without either.
+#[derive(Debug, Args)]
+pub(super) struct WhichArgs {
+    /// Only that of this issuer
+    #[arg(long, env = "SCIMESH_ISSUER", value_name = "URL")]
+    issuer: Option<String>,
+    /// Only those with this pin
+    #[arg(long, env = "SCIMESH_PIN", value_name = "CLAIM=VALUE", value_parser = pin)]
+    pin: Option<PinForm>,
 }
 
 /// How the tokens of `--issuer` name a user.
 #[derive(Debug, Args)]
 pub(super) struct NamesArgs {
     /// The claim that names the user
-    #[arg(long, env = "SCIMESH_CLAIM", value_name = "CLAIM", default_value = DEFAULT_CLAIM, requires = "issuer")]
+    #[arg(long, env = "SCIMESH_CLAIM", value_name = "CLAIM", default_value = DEFAULT_CLAIM,
+          value_parser = NonEmptyStringValueParser::new(), requires = "issuer")]
     claim: String,
     /// The SCIM attribute that the claim is compared with: externalId, userName, id or emails.value
     #[arg(long, env = "SCIMESH_ATTRIBUTE", value_name = "ATTRIBUTE", default_value_t = DEFAULT_ATTRIBUTE,
@@ -79,7 +84,7 @@ impl NamesArgs {
 #[derive(Debug, Args)]
 pub(super) struct OptionalBindingArgs {
     /// The `iss` of the tokens that shall name this tenant's users, to the letter
-    #[arg(long, env = "SCIMESH_ISSUER", value_name = "URL")]
+    #[arg(long, env = "SCIMESH_ISSUER", value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     issuer: Option<String>,
     #[command(flatten)]
     names: NamesArgs,
@@ -115,16 +120,14 @@ impl BindingCommand {
             }
             BindingCommand::List {
                 tenant,
-                issuer,
-                pin,
+                which,
                 output,
             } => {
-                let tenant = tenant.tenant;
                 let rows = client
                     .call(&ListBindings {
-                        tenant,
-                        issuer,
-                        pin,
+                        tenant: tenant.tenant,
+                        issuer: which.issuer,
+                        pin: which.pin,
                     })
                     .await?;
                 output
@@ -138,22 +141,20 @@ impl BindingCommand {
                         ]
                     })?;
             }
-            BindingCommand::Remove {
-                tenant,
-                issuer,
-                pin,
-            } => {
+            BindingCommand::Remove { tenant, which } => {
                 let tenant = tenant.tenant;
-                let command = RemoveBinding {
+                let command = RemoveBindings {
                     tenant: tenant.clone(),
-                    issuer: issuer.clone(),
-                    pin,
+                    issuer: which.issuer,
+                    pin: which.pin,
                 };
-                let removed = client.call(&command).await?;
-                line(&format!(
-                    "tenant {tenant}: tokens of {issuer} name nobody any more (revision {})",
-                    removed.revision
-                ))?;
+                let answer = client.call(&command).await?;
+                for binding in &answer.removed {
+                    line(&format!(
+                        "tenant {tenant}: tokens of {} name nobody any more (revision {})",
+                        binding.issuer, answer.revision
+                    ))?;
+                }
             }
         }
         Ok(())

@@ -38,7 +38,10 @@ impl LogArgs {
         let lines = tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(std::io::stderr)
-            .with_ansi(std::io::stderr().is_terminal());
+            .with_ansi(std::io::stderr().is_terminal())
+            // It would complain on standard error, by a macro that panics if that fails too: on a full disk, each line
+            // of the log would cost a request.
+            .log_internal_errors(false);
         let started = match self.log_format {
             LogFormat::Text => lines.try_init(),
             LogFormat::Json => lines.json().flatten_event(true).try_init(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use imbl::HashMap;
+use imbl::OrdMap;
 
 use super::user::Slot;
 
@@ -24,7 +24,7 @@ impl Holders {
 
 /// Values and their holders. Values are compared exactly.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Index(HashMap<Arc<str>, Holders>);
+pub(super) struct Index(OrdMap<Arc<str>, Holders>);
 
 impl Index {
     /// Everybody who has `value`, in order of their numbers.

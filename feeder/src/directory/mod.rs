@@ -24,6 +24,7 @@ mod user;
 use std::sync::Arc;
 
 use imbl::{HashMap, OrdMap};
+use jiff::Timestamp;
 use scimesh_proto::digest::Key;
 use scimesh_proto::position::{History, Position, Proof};
 
@@ -124,6 +125,12 @@ impl Directory {
     /// The token of this hash, valid or not.
     pub fn token(&self, hash: &TokenHash) -> Option<&Token> {
         self.tokens.get(hash)
+    }
+
+    /// The tenant whose resources the token of this hash opens at this time.
+    pub fn opened_by(&self, token: &TokenHash, now: Timestamp) -> Option<&Arc<Tenant>> {
+        let token = self.token(token).filter(|token| token.valid_at(now))?;
+        self.tenant(&token.tenant)
     }
 
     /// A tenant's tokens, in no order.

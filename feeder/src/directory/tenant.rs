@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use imbl::{HashMap, OrdMap, OrdSet};
+use imbl::{OrdMap, OrdSet};
 use scimesh_proto::binding::{Attribute, Binding};
 use uuid::Uuid;
 
@@ -27,16 +27,16 @@ pub struct Tenant {
     bindings: OrdMap<String, Binding>,
     users: OrdMap<Slot, Arc<User>>,
     groups: OrdMap<Slot, Arc<Group>>,
-    ids: HashMap<Uuid, Slot>,
-    user_names: HashMap<Box<str>, Slot>,
+    ids: OrdMap<Uuid, Slot>,
+    user_names: OrdMap<Box<str>, Slot>,
     external_ids: Index,
     emails: Index,
     /// By the text of a term: `group:NAME`, `groupExternalId:ID`.
     group_terms: Index,
     /// Direct groups of users and groups, in order of their numbers.
-    member_of: HashMap<Slot, Arc<[Slot]>>,
+    member_of: OrdMap<Slot, Arc<[Slot]>>,
     /// The groups among the direct members of groups.
-    nested: HashMap<Slot, Arc<[Slot]>>,
+    nested: OrdMap<Slot, Arc<[Slot]>>,
 }
 
 impl Tenant {
@@ -47,13 +47,13 @@ impl Tenant {
             bindings: OrdMap::new(),
             users: OrdMap::new(),
             groups: OrdMap::new(),
-            ids: HashMap::new(),
-            user_names: HashMap::new(),
+            ids: OrdMap::new(),
+            user_names: OrdMap::new(),
             external_ids: Index::default(),
             emails: Index::default(),
             group_terms: Index::default(),
-            member_of: HashMap::new(),
-            nested: HashMap::new(),
+            member_of: OrdMap::new(),
+            nested: OrdMap::new(),
         }
     }
 
@@ -304,7 +304,7 @@ impl Tenant {
     }
 }
 
-fn link(links: &mut HashMap<Slot, Arc<[Slot]>>, from: Slot, to: Slot) {
+fn link(links: &mut OrdMap<Slot, Arc<[Slot]>>, from: Slot, to: Slot) {
     let mut slots = links.get(&from).map_or(Vec::new(), |slots| slots.to_vec());
     if let Err(place) = slots.binary_search(&to) {
         slots.insert(place, to);
@@ -312,7 +312,7 @@ fn link(links: &mut HashMap<Slot, Arc<[Slot]>>, from: Slot, to: Slot) {
     links.insert(from, slots.into());
 }
 
-fn unlink(links: &mut HashMap<Slot, Arc<[Slot]>>, from: Slot, to: Slot) {
+fn unlink(links: &mut OrdMap<Slot, Arc<[Slot]>>, from: Slot, to: Slot) {
     let Some(slots) = links.get(&from) else {
         return;
     };

@@ -70,8 +70,7 @@ pub(super) fn identify(mode: PeerMode, metadata: &MetadataMap) -> Result<Peer, S
 
 /// The URI of the last element, if it has exactly one.
 fn workload(header: &str) -> Option<String> {
-    let element = split(header, ',').pop()?;
-    let mut uris = split(element, ';').into_iter().filter_map(|pair| {
+    let mut uris = pairs(last_element(header)?).into_iter().filter_map(|pair| {
         let (key, value) = pair.split_once('=')?;
         key.trim().eq_ignore_ascii_case("URI").then_some(value)
     });
@@ -86,26 +85,46 @@ fn workload(header: &str) -> Option<String> {
     uri.starts_with("spiffe://").then(|| uri.to_owned())
 }
 
-/// Splits at `separator` where it stands outside double quotes; `\` takes the next character as it is, inside them.
-fn split(text: &str, separator: char) -> Vec<&str> {
-    let mut parts = Vec::new();
+/// What stands behind the last comma outside double quotes. It is read from the end, where the sidecar's own words are: a
+/// quote that the client has left open, far in front, must not turn them inside out.
+fn last_element(header: &str) -> Option<&str> {
+    let mut quoted = false;
+    for (at, byte) in header.bytes().enumerate().rev() {
+        match byte {
+            b'"' if quoted && is_escaped(header, at) => {}
+            b'"' => quoted = !quoted,
+            b',' if !quoted => return header.get(at + 1..),
+            _ => {}
+        }
+    }
+    (!quoted).then_some(header)
+}
+
+fn is_escaped(header: &str, at: usize) -> bool {
+    let before = header.bytes().take(at).rev();
+    before.take_while(|byte| *byte == b'\\').count() % 2 == 1
+}
+
+/// An element's parts: it is split at each `;` outside double quotes; `\` takes the next character as it is, inside them.
+fn pairs(element: &str) -> Vec<&str> {
+    let mut pairs = Vec::new();
     let mut start = 0;
     let mut quoted = false;
     let mut escaped = false;
-    for (at, character) in text.char_indices() {
+    for (at, character) in element.char_indices() {
         if escaped {
             escaped = false;
         } else if quoted && character == '\\' {
             escaped = true;
         } else if character == '"' {
             quoted = !quoted;
-        } else if character == separator && !quoted {
-            parts.extend(text.get(start..at));
-            start = at + character.len_utf8();
+        } else if character == ';' && !quoted {
+            pairs.extend(element.get(start..at));
+            start = at + 1;
         }
     }
-    parts.extend(text.get(start..));
-    parts
+    pairs.extend(element.get(start..));
+    pairs
 }
 
 #[cfg(test)]
@@ -134,6 +153,25 @@ mod tests {
         let quoted =
             format!("Subject=\"CN=x,{claimed}\\\",{claimed}\";URI=spiffe://td/ns/a/sa/app");
         assert_eq!(of(PeerMode::BehindSidecar, &[&quoted]), app);
+    }
+
+    #[test]
+    fn a_quote_that_a_client_leaves_open_does_not_swallow_the_sidecars_word() {
+        let app = Ok(Peer::Workload("spiffe://td/ns/a/sa/app".to_owned()));
+        for subject in ["", "CN=app", r#"CN=\"app\",O=\\"#] {
+            let own = format!(
+                "By=spiffe://td/ns/s/sa/feeder;Hash=ab;Subject=\"{subject}\";URI=spiffe://td/ns/a/sa/app"
+            );
+            for open in [r#"X=""#, r#"X="\"#, r#"X="a\""#, r#"""#, r#"X=\""#] {
+                let claimed = format!("URI=spiffe://td/ns/x/sa/admin;{open}");
+                assert_eq!(
+                    of(PeerMode::BehindSidecar, &[&format!("{claimed},{own}")]),
+                    app,
+                    "{claimed} before {own}"
+                );
+                assert_eq!(of(PeerMode::BehindSidecar, &[&claimed, &own]), app);
+            }
+        }
     }
 
     #[test]

@@ -195,6 +195,12 @@ impl ScopeFeed {
     pub(super) fn watch(&self) -> watch::Receiver<Option<Arc<Standing>>> {
         self.standing.clone()
     }
+
+    /// Ends the task behind it, as a panic would.
+    #[cfg(test)]
+    pub(super) fn stop(&self) {
+        self.task.abort();
+    }
 }
 
 impl Drop for ScopeFeed {

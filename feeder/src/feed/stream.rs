@@ -248,3 +248,6 @@ impl<'a> Follower<'a> {
         sent.map_err(|_| Status::cancelled("the filter is gone"))
     }
 }
+
+#[cfg(test)]
+mod tests;

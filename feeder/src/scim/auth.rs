@@ -55,8 +55,5 @@ pub(crate) fn opens<'d>(
     now: Timestamp,
 ) -> Result<&'d Arc<Tenant>, Error> {
     // Looked up by its hash: how long that takes says nothing about tokens that exist.
-    let token = directory.token(token).filter(|token| token.valid_at(now));
-    token
-        .and_then(|token| directory.tenant(&token.tenant))
-        .ok_or(Error::Unauthorized)
+    directory.opened_by(token, now).ok_or(Error::Unauthorized)
 }

@@ -138,7 +138,7 @@ fn refused_kind(refused: &Refused) -> (StatusCode, Option<&'static str>) {
         | Refused::TenantExists(_)
         | Refused::InvalidTenantName(_)
         | Refused::IssuerTaken { .. }
-        | Refused::NoSuchBinding { .. }
+        | Refused::NoSuchBinding(_)
         | Refused::NoSuchToken { .. } => (StatusCode::BAD_REQUEST, Some("invalidValue")),
     }
 }

@@ -29,7 +29,7 @@ const CHECKPOINT_PAGES: i64 = 1000;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// SQLite says no.
-    #[error("{path}: {source}")]
+    #[error("{path}")]
     Sqlite {
         /// The database file.
         path: PathBuf,
@@ -37,7 +37,7 @@ pub enum OpenError {
         source: rusqlite::Error,
     },
     /// The schema could not be brought up to date.
-    #[error("{path}: {source}")]
+    #[error("{path}")]
     Migration {
         /// The database file.
         path: PathBuf,
@@ -45,7 +45,7 @@ pub enum OpenError {
         source: rusqlite_migration::Error,
     },
     /// The data directory could not be synced, or the file not be made in it.
-    #[error("{path}: {source}")]
+    #[error("{path}")]
     Directory {
         /// The data directory, or the file.
         path: PathBuf,

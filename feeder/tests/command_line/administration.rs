@@ -132,6 +132,42 @@ fn bindings_are_set_replaced_listed_and_removed() {
 }
 
 #[test]
+fn what_a_list_lists_the_same_flags_remove() {
+    let place = Place::new();
+    let _feeder = place.start();
+    place.done(&["tenant", "create", "corp"]);
+    for (issuer, pin) in [
+        ("a", "tid=1"),
+        ("b", "tid=1"),
+        ("c", "tid=2"),
+        ("d", "tid=2"),
+    ] {
+        place.done(&[
+            "binding", "set", "--tenant", "corp", "--issuer", issuer, "--pin", pin,
+        ]);
+    }
+    let left = || {
+        let rows = place.json(&["binding", "list", "--tenant", "corp"]);
+        let issuers = rows.as_array().unwrap().iter();
+        issuers
+            .map(|row| row["issuer"].as_str().unwrap().to_owned())
+            .collect::<String>()
+    };
+    let remove = ["binding", "remove", "--tenant", "corp"];
+    let said = place.done(&[&remove[..], &["--pin", "tid=1"]].concat());
+    assert_eq!(said.lines().count(), 2, "{said}");
+    assert_eq!(left(), "cd");
+    place.refused(
+        1,
+        &[&remove[..], &["--issuer", "c", "--pin", "tid=1"]].concat(),
+    );
+    assert_eq!(left(), "cd");
+    place.done(&remove);
+    assert_eq!(left(), "");
+    place.refused(1, &remove);
+}
+
+#[test]
 fn wrong_usage_has_a_status_of_its_own() {
     let place = Place::new();
     for usage in [
@@ -150,6 +186,10 @@ fn wrong_usage_has_a_status_of_its_own() {
         ],
         &[
             "binding", "set", "--tenant", "corp", "--issuer", "i", "--pin", "tid",
+        ],
+        &["binding", "set", "--tenant", "corp", "--issuer", ""],
+        &[
+            "binding", "set", "--tenant", "corp", "--issuer", "i", "--claim", "",
         ],
         &["token", "create", "--tenant", "corp", "--expires", "soon"],
         &["token", "create", "--tenant", "corp", "--expires", "0s"],

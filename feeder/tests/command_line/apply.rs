@@ -75,6 +75,8 @@ tenants:
         said.contains("typo.yaml") && said.contains("line 3") && said.contains("bindngs"),
         "{said}"
     );
+    let said = place.refused(1, &["apply", "--file", "/nonexistent"]);
+    assert_eq!(said.matches("No such file").count(), 1, "{said}");
     assert!(names(&place).is_empty());
 }
 

@@ -48,6 +48,9 @@ fn where_no_feeder_runs_a_command_says_so() {
     place.done(&["tenant", "create", "corp"]);
     assert!(feeder.end("-TERM").success());
     place.refused(3, &["tenant", "list"]);
+
+    let file = place.write("file", "");
+    place.refused(3, &["tenant", "list", "--data-dir", file.to_str().unwrap()]);
 }
 
 #[test]

@@ -69,6 +69,13 @@ pub(crate) fn snapshot_of(policy: &Policy, revision: u64) -> [FeederMessage; 3] 
     })
 }
 
+/// An answer to a ping, for another module's test.
+pub(crate) fn pong_of(ping_id: u64, revision: u64) -> FeederMessage {
+    FeederMessage {
+        message: Some(pong(ping_id, revision)),
+    }
+}
+
 fn delta(from: u64, to: u64) -> Incoming {
     Incoming::Delta(Delta {
         format: 1,
@@ -167,6 +174,21 @@ fn an_answer_ahead_of_the_content_counts_once_the_content_is_there() {
     assert_eq!(filter.lease.age(at(30)), None, "7 was announced, 6 is held");
     filter.receive_all([delta(6, 8)], at(40));
     assert_eq!(filter.lease.age(at(40)), Some(Duration::from_millis(40)));
+}
+
+#[test]
+fn an_answer_from_one_history_says_nothing_of_the_content_of_another() {
+    let mut filter = Filter::connected(at(0));
+    filter.receive_all(snapshot(5), at(10));
+    filter.receive_all([pong(0, 7)], at(20));
+    let mut restored = snapshot(9);
+    if let Incoming::SnapshotStart(start) = &mut restored[0]
+        && let Some(position) = &mut start.position
+    {
+        position.generation = 2;
+    }
+    filter.receive_all(restored, at(30));
+    assert_eq!(filter.lease.age(at(30)), None);
 }
 
 #[test]

@@ -81,16 +81,16 @@ async fn main() -> Result<()> {
         "An answer that was under way counts, so the last *decision* was never later than this.\n"
     );
     println!(
-        "| {:<42} | changes |     p50 |     p90 |     p99 |     max |",
+        "| {:<42} |  changes |      p50 |      p90 |      p99 |      max |",
         ""
     );
     println!(
-        "|:{:-<42}-|--------:|--------:|--------:|--------:|--------:|",
+        "|:{:-<42}-|---------:|---------:|---------:|---------:|---------:|",
         ""
     );
     row("removed: SCIM 2xx -> last request allowed", &mut removals);
     println!(
-        "| {:<42} | {:>7} | {:>7} | {:>7} | {:>7} | {:>7} |",
+        "| {:<42} | {:>8} | {:>8} | {:>8} | {:>8} | {:>8} |",
         "budget", "", "2.00 ms", "", "10.0 ms", ""
     );
     row("added: SCIM 2xx -> last request refused", &mut additions);
@@ -133,7 +133,7 @@ fn row(name: &str, times: &mut [Duration]) {
         times.get(rank).copied().map(ms).unwrap_or_default()
     };
     println!(
-        "| {name:<42} | {:>7} | {:>7} | {:>7} | {:>7} | {:>7} |",
+        "| {name:<42} | {:>8} | {:>8} | {:>8} | {:>8} | {:>8} |",
         times.len(),
         share(50),
         share(90),

@@ -78,10 +78,7 @@ impl Draft {
     pub fn remove_binding(&mut self, tenant: &str, issuer: &str) -> Result<(), Refused> {
         let held = self.tenant_mut(tenant)?;
         if held.drop_binding(issuer).is_none() {
-            return Err(Refused::NoSuchBinding {
-                tenant: tenant.to_owned(),
-                issuer: issuer.to_owned(),
-            });
+            return Err(Refused::NoSuchBinding(tenant.to_owned()));
         }
         let held = self.tenant(tenant)?.clone();
         self.touch(&held, Touched::Everything);

@@ -75,14 +75,9 @@ pub enum Refused {
         /// Where it is bound.
         tenant: String,
     },
-    /// The tenant has no binding for this issuer.
-    #[error("tenant {tenant:?} has no binding for issuer {issuer:?}")]
-    NoSuchBinding {
-        /// The tenant.
-        tenant: String,
-        /// The issuer.
-        issuer: String,
-    },
+    /// The tenant has no binding for the issuer, or with the pin, that was named.
+    #[error("tenant {0:?} has no such binding")]
+    NoSuchBinding(String),
     /// The tenant has no token of this id.
     #[error("tenant {tenant:?} has no token {id:?}")]
     NoSuchToken {

@@ -453,3 +453,13 @@ fn what_breaks_the_rules_of_the_wire_is_refused() {
         vm.refuses(wrap(Message::SnapshotStart(wrong)), reason);
     }
 }
+
+#[test]
+fn a_delta_into_the_past_is_refused_by_the_content_itself() {
+    let content = Content::small();
+    let mut vm = Vm::holding(&content, at(1, 5));
+    // As if another stream of the VM had held nothing yet.
+    vm.highest = HighWater::default();
+    let back = content.delta(5, &content, at(1, 4));
+    vm.refuses(wrap(Message::Delta(back)), Reason::OutOfOrder);
+}

@@ -1,0 +1,392 @@
+//! One stream as a filter meets it: the real replica at one end, a ledger over a database at the other.
+
+use std::sync::atomic::AtomicBool;
+
+use scimesh_proto::binding::{Attribute, Binding};
+use scimesh_proto::position::Proof;
+use scimesh_proto::replica::{HighWater, Received, Replica};
+use scimesh_proto::scope::Term;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+use tokio::task::JoinHandle;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
+use uuid::Uuid;
+
+use super::*;
+use crate::directory::{Draft, Refused};
+use crate::feed::{PeerMode, Scopes};
+use crate::ledger::Ledger;
+use crate::metrics::{CommitMetrics, FeedMetrics};
+use crate::store::Store;
+
+/// A feeder with one tenant, one binding, and a group that nobody is in.
+struct Feeder {
+    feed: Arc<Feed>,
+    group: Uuid,
+    _dir: TempDir,
+}
+
+impl Feeder {
+    async fn start() -> Feeder {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, directory) = Store::open(dir.path()).unwrap();
+        let (ledger, _) = Ledger::start(store, directory, CommitMetrics::default()).unwrap();
+        let feed = Arc::new(Feed {
+            ledger,
+            scopes: Scopes::default(),
+            peers: PeerMode::Loopback,
+            metrics: FeedMetrics::default(),
+            rolled_back: AtomicBool::new(false),
+        });
+        let mut feeder = Feeder {
+            feed,
+            group: Uuid::nil(),
+            _dir: dir,
+        };
+        let binding = Binding {
+            issuer: "https://idp.example".into(),
+            claim: "sub".into(),
+            attribute: Attribute::ExternalId,
+            pin: None,
+        };
+        feeder.group = feeder
+            .write(move |draft| {
+                draft.create_tenant("corp")?;
+                draft.set_binding("corp", binding)?;
+                let group = json!({"displayName": "admins"});
+                let group = draft.create_group("corp", group.as_object().unwrap().clone(), &[])?;
+                Ok(group.id)
+            })
+            .await;
+        feeder
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        command: impl FnOnce(&mut Draft) -> Result<T, Refused> + Send + 'static,
+    ) -> T {
+        self.feed.ledger.commit(command).await.unwrap().value
+    }
+
+    /// A new user in the group.
+    async fn admit(&self, name: &str) -> u64 {
+        let user = json!({"userName": name, "externalId": name, "active": true});
+        let group = self.group;
+        self.write(move |draft| {
+            let user = draft.create_user("corp", user.as_object().unwrap().clone())?;
+            draft.add_members("corp", group, &[user.id])
+        })
+        .await;
+        self.position().revision
+    }
+
+    fn position(&self) -> Position {
+        self.feed.ledger.directory().position()
+    }
+}
+
+/// A filter at the other end of a stream.
+struct Filter {
+    to_feeder: Sender<Result<v1::FilterMessage, Status>>,
+    from_feeder: Receiver<Result<v1::FeederMessage, Status>>,
+    serving: JoinHandle<Result<(), Status>>,
+    replica: Replica,
+    highest: HighWater,
+}
+
+impl Filter {
+    fn open(feeder: &Feeder, replica: Replica) -> Filter {
+        let (to_feeder, inbound) = channel(16);
+        let (out, from_feeder) = channel(16);
+        let feed = feeder.feed.clone();
+        let serving = tokio::spawn(async move {
+            serve(&feed, &Peer::Local, ReceiverStream::new(inbound), &out).await
+        });
+        Filter {
+            to_feeder,
+            from_feeder,
+            serving,
+            replica,
+            highest: HighWater::default(),
+        }
+    }
+
+    /// Says hello, with what it holds.
+    async fn hello(feeder: &Feeder, replica: Replica) -> Filter {
+        let filter = Filter::open(feeder, replica);
+        let hello = filter.replica.hello(v1::Node::default());
+        filter.say(FromFilter::Hello(hello)).await;
+        filter
+    }
+
+    /// A new one that has applied and acked its first snapshot.
+    async fn current(feeder: &Feeder) -> Filter {
+        let mut filter = Filter::hello(feeder, replica()).await;
+        let position = filter.applies().await;
+        assert_eq!(position, feeder.position());
+        filter.ack(position).await;
+        filter
+    }
+
+    async fn say(&self, message: FromFilter) {
+        let message = v1::FilterMessage {
+            message: Some(message),
+        };
+        self.to_feeder.send(Ok(message)).await.unwrap();
+    }
+
+    async fn ack(&self, position: Position) {
+        let position = Some((&position).into());
+        self.say(FromFilter::Ack(v1::Ack { position })).await;
+    }
+
+    async fn nack(&self, reason: Reason) {
+        let nack = v1::Nack {
+            reason: reason.into(),
+            ..Default::default()
+        };
+        self.say(FromFilter::Nack(nack)).await;
+    }
+
+    /// Takes in what comes, up to what changes the content.
+    async fn applies(&mut self) -> Position {
+        loop {
+            let message = self.from_feeder.recv().await.unwrap().unwrap();
+            match self.replica.receive(message, &mut self.highest).unwrap() {
+                Received::Part => {}
+                Received::Applied(position) => return position,
+                pong => panic!("{pong:?}"),
+            }
+        }
+    }
+
+    /// Pings. What comes first must be the answer: all that was due before has been sent.
+    async fn pings(&mut self) -> Position {
+        self.say(FromFilter::Ping(v1::Ping { id: 7 })).await;
+        let message = self.from_feeder.recv().await.unwrap().unwrap();
+        match self.replica.receive(message, &mut self.highest).unwrap() {
+            Received::Pong { ping_id, position } => {
+                assert_eq!(ping_id, 7);
+                position
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// How the stream ends, and that nothing more is sent on it.
+    async fn ends(mut self) -> Code {
+        let ended = self.serving.await.unwrap().unwrap_err();
+        assert!(self.from_feeder.recv().await.is_none());
+        ended.code()
+    }
+}
+
+fn replica() -> Replica {
+    let term = Term::parse("group:admins").unwrap();
+    Replica::new(Scope::new("corp", [term], false).unwrap())
+}
+
+#[tokio::test]
+async fn while_an_update_is_under_way_no_other_is_sent_and_then_one_for_all() {
+    let feeder = Feeder::start().await;
+    let mut filter = Filter::hello(&feeder, replica()).await;
+    let first = filter.applies().await;
+    for name in ["ada", "ben", "cyd"] {
+        feeder.admit(name).await;
+    }
+    assert_eq!(filter.pings().await, feeder.position());
+    filter.ack(first).await;
+    assert_eq!(filter.applies().await, feeder.position());
+    assert_eq!(filter.replica.snapshot().unwrap().len(), 3);
+    assert_eq!(feeder.feed.metrics.snapshots.get(), 1);
+    assert_eq!(feeder.feed.metrics.deltas.get(), 1);
+}
+
+#[tokio::test]
+async fn a_filter_that_returns_with_todays_content_is_sent_nothing() {
+    let feeder = Feeder::start().await;
+    let filter = Filter::current(&feeder).await;
+    let mut filter = Filter::hello(&feeder, filter.replica).await;
+    assert_eq!(filter.pings().await, feeder.position());
+}
+
+#[tokio::test]
+async fn a_filter_that_returns_with_other_content_is_sent_all_of_it() {
+    let feeder = Feeder::start().await;
+    let filter = Filter::current(&feeder).await;
+    let returned = Filter::open(&feeder, replica());
+    let mut hello = filter.replica.hello(v1::Node::default());
+    hello.digest = vec![0; 16].into();
+    returned.say(FromFilter::Hello(hello)).await;
+    let mut returned = returned;
+    assert_eq!(returned.applies().await, feeder.position());
+}
+
+#[tokio::test]
+async fn an_update_that_is_rejected_is_mended_once_by_a_snapshot() {
+    let feeder = Feeder::start().await;
+    let mut filter = Filter::current(&feeder).await;
+    feeder.admit("ada").await;
+    filter.from_feeder.recv().await.unwrap().unwrap();
+    filter.nack(Reason::DigestMismatch).await;
+    let mended = filter.applies().await;
+    assert_eq!(feeder.feed.metrics.snapshots.get(), 2);
+    filter.ack(mended).await;
+
+    // What was mended may break, and be mended, again; a snapshot that breaks is the end.
+    feeder.admit("ben").await;
+    filter.from_feeder.recv().await.unwrap().unwrap();
+    filter.nack(Reason::DigestMismatch).await;
+    filter.applies().await;
+    filter.nack(Reason::DigestMismatch).await;
+    assert_eq!(filter.ends().await, Code::FailedPrecondition);
+}
+
+#[tokio::test]
+async fn a_pong_names_the_newest_durable_revision_however_far_the_scope_has_come() {
+    let feeder = Feeder::start().await;
+    let scope = replica().scope().clone();
+    let behind = Standing::read(feeder.feed.ledger.directory(), scope.clone());
+    let (publish, standing) = watch::channel(Some(Arc::new(behind)));
+    let (out, mut sent) = channel(4);
+    let mut follower = Follower {
+        feed: &feeder.feed,
+        out: &out,
+        standing,
+        _scope: feeder.feed.scopes.follow(&feeder.feed.ledger, &scope),
+        sent: Some(feeder.position().revision),
+        under_way: None,
+        wanted: 0,
+        mended: None,
+    };
+    feeder.admit("ada").await;
+    let ping = FromFilter::Ping(v1::Ping { id: 1 });
+    let ping = v1::FilterMessage {
+        message: Some(ping),
+    };
+    follower.receive(ping).await.unwrap();
+    follower.send_what_is_due().await.unwrap();
+    let Some(ToFilter::Pong(pong)) = sent.recv().await.unwrap().unwrap().message else {
+        panic!("no pong");
+    };
+    assert_eq!(pong.position, Some((&feeder.position()).into()));
+    assert!(sent.try_recv().is_err(), "the scope has nothing new");
+    drop(publish);
+}
+
+#[tokio::test]
+async fn a_scope_that_nobody_keeps_current_ends_its_streams_and_is_begun_anew() {
+    let feeder = Feeder::start().await;
+    let filter = Filter::current(&feeder).await;
+    let scope = filter.replica.scope().clone();
+    let followed = feeder.feed.scopes.follow(&feeder.feed.ledger, &scope);
+    followed.stop();
+    drop(followed);
+    assert_eq!(filter.ends().await, Code::Unavailable);
+    Filter::current(&feeder).await;
+}
+
+#[tokio::test]
+async fn a_proved_revision_that_is_not_stored_ends_all_renewals() {
+    let feeder = Feeder::start().await;
+    let mut witness = Filter::current(&feeder).await;
+    // The filter was ahead when the database was copied back.
+    let directory = feeder.feed.ledger.directory();
+    let key = &directory.keys().proof;
+    let history = directory.history();
+    let ahead = Position {
+        revision: directory.revision() + 5,
+        proof: Proof(key.proof(&history, directory.revision() + 5)),
+        history,
+    };
+    let filter = Filter::open(&feeder, replica());
+    let mut hello = replica().hello(v1::Node::default());
+    hello.held = Some((&ahead).into());
+    filter.say(FromFilter::Hello(hello)).await;
+    assert_eq!(filter.ends().await, Code::FailedPrecondition);
+    assert!(feeder.feed.rolled_back());
+
+    witness.say(FromFilter::Ping(v1::Ping { id: 8 })).await;
+    // Not the answer to the ping: that never comes.
+    feeder.admit("ada").await;
+    witness.applies().await;
+}
+
+#[tokio::test]
+async fn an_ack_can_prove_it_too() {
+    let feeder = Feeder::start().await;
+    let filter = Filter::current(&feeder).await;
+    let directory = feeder.feed.ledger.directory();
+    let mut ahead = directory.position();
+    ahead.revision += 1;
+    ahead.proof = Proof(directory.keys().proof.proof(&ahead.history, ahead.revision));
+    filter.ack(ahead).await;
+    assert_eq!(filter.ends().await, Code::FailedPrecondition);
+    assert!(feeder.feed.rolled_back());
+}
+
+#[tokio::test]
+async fn a_claim_to_a_later_revision_without_its_proof_ends_only_its_stream() {
+    let feeder = Feeder::start().await;
+    let mut witness = Filter::current(&feeder).await;
+    let mut ahead = feeder.position();
+    ahead.revision += 1;
+    let filter = Filter::open(&feeder, replica());
+    let mut hello = replica().hello(v1::Node::default());
+    hello.held = Some((&ahead).into());
+    filter.say(FromFilter::Hello(hello)).await;
+    assert_eq!(filter.ends().await, Code::InvalidArgument);
+    let filter = Filter::current(&feeder).await;
+    filter.ack(ahead).await;
+    assert_eq!(filter.ends().await, Code::InvalidArgument);
+    assert!(!feeder.feed.rolled_back());
+    assert_eq!(witness.pings().await, feeder.position());
+}
+
+#[tokio::test]
+async fn what_is_held_of_another_history_counts_only_if_that_is_older() {
+    let feeder = Feeder::start().await;
+    let mut older = feeder.position();
+    older.history.generation -= 1;
+    older.revision += 100;
+    let mut later = feeder.position();
+    later.history.generation += 1;
+    let mut twin = feeder.position();
+    twin.history.id = [0; 16];
+    for (held, welcome) in [(older, true), (later, false), (twin, false)] {
+        let mut filter = Filter::open(&feeder, replica());
+        let mut hello = replica().hello(v1::Node::default());
+        hello.held = Some((&held).into());
+        filter.say(FromFilter::Hello(hello)).await;
+        if welcome {
+            assert_eq!(filter.applies().await, feeder.position());
+        } else {
+            assert_eq!(filter.ends().await, Code::FailedPrecondition);
+        }
+    }
+    assert!(!feeder.feed.rolled_back());
+}
+
+#[tokio::test]
+async fn what_no_filter_says_ends_the_stream() {
+    let feeder = Feeder::start().await;
+    let mut old = replica().hello(v1::Node::default());
+    old.format = FORMAT - 1;
+    let mut nowhere = replica().hello(v1::Node::default());
+    nowhere.scope = None;
+    for (first, code) in [
+        (FromFilter::Hello(old), Code::FailedPrecondition),
+        (FromFilter::Hello(nowhere), Code::InvalidArgument),
+        (FromFilter::Ping(v1::Ping { id: 1 }), Code::InvalidArgument),
+    ] {
+        let filter = Filter::open(&feeder, replica());
+        filter.say(first).await;
+        assert_eq!(filter.ends().await, code);
+    }
+    let filter = Filter::current(&feeder).await;
+    let again = filter.replica.hello(v1::Node::default());
+    filter.say(FromFilter::Hello(again)).await;
+    assert_eq!(filter.ends().await, Code::InvalidArgument);
+}
