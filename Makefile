@@ -6,6 +6,7 @@ SHELL = /bin/sh
 
 # dev builds quickest, release runs quickest: `make run PROFILE=release`.
 PROFILE ?= dev
+BUILT = $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 CARGO ?= cargo
 ARGS ?=
 
@@ -21,11 +22,12 @@ setup: ## check the tools, add the Rust targets, install the pinned Envoy into .
 filter: setup ## build the filter's module
 	$(CARGO) build --locked --package scimesh-filter --profile wasm --target wasm32-wasip1
 
-build: filter ## build the filter and the feeder
-	$(CARGO) build --locked --profile $(PROFILE) --package scimesh-feeder
+# The whole workspace at once: chosen one by one, packages would have dependencies built with other features each time.
+build: filter ## build the filter, the feeder, and what runs them
+	$(CARGO) build --locked --workspace --bins --profile $(PROFILE)
 
 run: build ## the whole of it on this machine, live, until Ctrl-C (ARGS=--once: only the scenes)
-	@$(CARGO) run --locked --quiet --profile $(PROFILE) --package scimesh-tests --bin demo -- $(ARGS)
+	@$(BUILT)/demo $(ARGS)
 
 test: build ## every test: native, stories against the real Envoy, the engine in wasm
 	$(CARGO) test --locked --workspace --profile $(PROFILE)
@@ -39,11 +41,11 @@ test-wasm: setup ## the engine's tests in wasm, under Node
 test-durability: build ## what was acknowledged is on disk: system calls traced, failures injected, kill -9
 	@command -v strace >/dev/null 2>&1 || { \
 		echo 'make test-durability: strace is missing; Debian, Ubuntu: apt-get install strace' >&2; exit 1; }
-	$(CARGO) test --locked --profile $(PROFILE) --package scimesh-tests --test durability -- --ignored --test-threads 1
+	$(CARGO) test --locked --profile $(PROFILE) --workspace --test durability -- --ignored --test-threads 1
 
 bench: PROFILE = release
 bench: build ## how long after the SCIM response the last request is still allowed
-	@$(CARGO) run --locked --quiet --release --package scimesh-tests --bin revocation
+	@$(BUILT)/revocation $(ARGS)
 
 lint: setup ## formatting and clippy, warnings refused
 	$(CARGO) fmt --all --check
