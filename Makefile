@@ -6,6 +6,7 @@ SHELL = /bin/sh
 
 # dev builds quickest, release runs quickest: `make run PROFILE=release`.
 PROFILE ?= dev
+BUILT = $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 CARGO ?= cargo
 ARGS ?=
 
@@ -49,7 +50,7 @@ test-durability: have-strace build ## what was acknowledged is on disk: system c
 
 bench: PROFILE = release
 bench: build ## how long after the SCIM response the last request is still allowed
-	@$(BIN)/revocation
+	@$(BIN)/revocation $(ARGS)
 
 lint: setup ## formatting and clippy, warnings refused
 	$(CARGO) fmt --all --check
