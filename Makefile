@@ -6,7 +6,6 @@ SHELL = /bin/sh
 
 # dev builds quickest, release runs quickest: `make run PROFILE=release`.
 PROFILE ?= dev
-BUILT = $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 CARGO ?= cargo
 ARGS ?=
 
