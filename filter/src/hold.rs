@@ -35,6 +35,11 @@ impl Holds {
         true
     }
 
+    /// Whether this request is still waiting.
+    pub(crate) fn holds(&self, context: u32) -> bool {
+        self.waiting.contains_key(&context)
+    }
+
     /// The client of a request is gone.
     pub(crate) fn forget(&mut self, context: u32) {
         self.waiting.remove(&context);

@@ -13,7 +13,8 @@ pub(crate) struct Http {
     id: u32,
     /// None if its root context has no policy: refused.
     plugin: Option<Rc<Plugin>>,
-    held: bool,
+    /// None before its headers have arrived.
+    answer: Option<Answer>,
 }
 
 impl Http {
@@ -21,7 +22,17 @@ impl Http {
         Http {
             id,
             plugin,
-            held: false,
+            answer: None,
+        }
+    }
+
+    /// What follows the headers goes no further than they do. Envoy keeps it back by itself, unless it is told to
+    /// (`allow_on_headers_stop_iteration`) ask for each part: then a body that went on would take its request along.
+    fn follow(&self) -> Action {
+        match self.answer {
+            Some(Answer::GoesOn) => Action::Continue,
+            Some(Answer::Held) if !vm::with(|vm| vm.holds.holds(self.id)) => Action::Continue,
+            _ => Action::Pause,
         }
     }
 }
@@ -31,14 +42,23 @@ impl Context for Http {}
 impl HttpContext for Http {
     fn on_http_request_headers(&mut self, _count: usize, _end_of_stream: bool) -> Action {
         let answer = request::arrives(self.id, self.plugin.as_ref());
-        self.held = matches!(answer, Answer::Held);
-        answer.action()
+        let action = answer.action();
+        self.answer = Some(answer);
+        action
+    }
+
+    fn on_http_request_body(&mut self, _size: usize, _end_of_stream: bool) -> Action {
+        self.follow()
+    }
+
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        self.follow()
     }
 }
 
 impl Drop for Http {
     fn drop(&mut self) {
-        if self.held {
+        if let Some(Answer::Held) = self.answer {
             vm::with(|vm| vm.holds.forget(self.id));
         }
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use scimesh_tests::envoy::Envoy;
+use scimesh_tests::envoy::{Envoy, filter_config};
 use scimesh_tests::eventually::eventually;
 use scimesh_tests::mesh::{Mesh, PATIENCE, Plan, payments_policy};
 use serde_json::json;
@@ -123,6 +123,59 @@ async fn a_request_before_the_first_snapshot_is_held_and_then_decided() -> Resul
         // acme is known, alice is not: decided on the snapshot, not for want of it.
         assert_eq!(status?, 403);
     }
+    mesh.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_does_not_carry_a_held_request_past_its_decision() -> Result<()> {
+    let mut policy = payments_policy();
+    policy["hold"] = json!({ "timeout": "20s", "requests": 2 });
+    let mut mesh = Plan::new(&policy)
+        .discovered()
+        .feeder_stopped()
+        .start()
+        .await?;
+    // With this, Envoy asks the filter about the body of a request whose headers it has stopped.
+    let mut config = filter_config(&policy.to_string(), Some("2"))?;
+    config["config"]["allow_on_headers_stop_iteration"] = json!(true);
+    let before = mesh.envoy.stat("scimesh.config_reload").await?;
+    mesh.envoy.update("2", &config)?;
+    eventually("the update", PATIENCE, async || {
+        ensure!(mesh.envoy.stat("scimesh.config_reload").await? > before);
+        Ok(())
+    })
+    .await?;
+    let token = mesh.acme.issuer.token("alice-0001")?;
+    let client = Envoy::fresh_connections()?;
+    let request = client
+        .post(mesh.envoy.url("/other"))
+        .bearer_auth(&token)
+        .body("x".repeat(100_000));
+    let request = tokio::spawn(request.send());
+    eventually("the request to be held", PATIENCE, async || {
+        ensure!(mesh.envoy.stat("ingress.downstream_rq_active").await? > 0);
+        Ok(())
+    })
+    .await?;
+    mesh.feeder.start().await?;
+    let answer = request.await??;
+    // acme is known, alice is not. From the backstop it would have no reason.
+    let status = answer.status().as_u16();
+    let body = answer.text().await?;
+    assert!(
+        status == 403 && body.contains("unknown_subject"),
+        "{status} {body}"
+    );
+
+    // And a body that comes after the decision follows its request.
+    mesh.acme.scim.create_user("alice", "alice-0001").await?;
+    mesh.await_status("/other", Some(&token), 200).await?;
+    let request = client.post(mesh.envoy.url("/other"));
+    let answer = mesh
+        .envoy
+        .send(request.body("x".repeat(100_000)), Some(&token))
+        .await?;
+    assert_eq!(answer.status, 200, "{}", answer.body);
     mesh.end().await
 }
 

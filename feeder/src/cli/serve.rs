@@ -11,6 +11,7 @@ use tracing::info;
 
 use super::log::LogArgs;
 use crate::config::Desired;
+use crate::descriptors;
 use crate::serve::{self, Addresses, FeedEndpoint, ScimEndpoint, Settings};
 use crate::tls::{IdentityFiles, MutualFiles};
 
@@ -88,6 +89,7 @@ pub(super) struct ServeArgs {
 impl ServeArgs {
     pub(super) fn run(self, data_dir: PathBuf) -> anyhow::Result<()> {
         self.log.start()?;
+        descriptors::take_all();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()?;

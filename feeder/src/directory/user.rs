@@ -199,6 +199,9 @@ pub(super) fn parsed(document: &str) -> Attributes {
 /// What names are compared by where case must not matter: `userName` within its tenant (RFC 7643 section 4.1.1).
 /// Unicode lower case, applied until it changes nothing, so that folding twice is folding once.
 pub fn fold(name: &str) -> String {
+    if name.is_ascii() {
+        return name.to_ascii_lowercase();
+    }
     let mut folded = name.to_lowercase();
     loop {
         let again = folded.to_lowercase();

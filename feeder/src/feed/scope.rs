@@ -19,6 +19,9 @@ use crate::ledger::Ledger;
 /// Touched parts from which on work is moved off the tasks that serve streams.
 const HEAVY: usize = 512;
 
+/// Deltas to one revision that are kept at most: what filters hold that come back is their word, and each may be 1.7 MB.
+const DELTAS: usize = 64;
+
 /// The content of a scope at one revision.
 #[derive(Debug)]
 pub(super) struct Standing {
@@ -129,9 +132,18 @@ impl Standing {
         .unwrap_or_else(|| Arc::new([]))
     }
 
+    #[cfg(test)]
+    pub(super) fn kept_deltas(&self) -> usize {
+        let deltas = self.deltas.lock();
+        deltas.unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     async fn delta(self: &Arc<Self>, held: u64) -> Option<v1::FeederMessage> {
         let cell = {
             let mut deltas = self.deltas.lock().unwrap_or_else(PoisonError::into_inner);
+            if deltas.len() >= DELTAS && !deltas.contains_key(&held) {
+                deltas.clear();
+            }
             deltas.entry(held).or_default().clone()
         };
         if let Some(delta) = cell.get() {

@@ -65,7 +65,7 @@ pub(crate) async fn create(
     query: Query,
     Json(body): Json,
 ) -> Result<Reply, Error> {
-    let edited = patch::create(schema::group(), body)?;
+    let edited = Context::compute(move || Ok(patch::create(schema::group(), body)?)).await?;
     let (seen, name) = (edited.seen.clone(), context.tenant.clone());
     let command = move |draft: &mut Draft| {
         let members = edited.initial_members().to_vec();
@@ -84,7 +84,7 @@ pub(crate) async fn replace(
     headers: HeaderMap,
     Json(body): Json,
 ) -> Result<Reply, Error> {
-    let edit = move |current: Attributes| patch::replace(schema::group(), &current, body);
+    let edit = move |current: Attributes| patch::replace(schema::group(), &current, body.clone());
     let (group, seen) = change(&context, id, IfMatch::of(&headers), edit).await?;
     let reply = reply(StatusCode::OK, context, group, query).await?;
     Ok(reply.seen(seen))
@@ -100,7 +100,8 @@ pub(crate) async fn patch(
 ) -> Result<Reply, Error> {
     let mut seen = Seen::default();
     let operations = Operation::parse(body, &mut seen)?;
-    let edit = move |current: Attributes| patch::patch(schema::group(), current, operations);
+    let edit =
+        move |current: Attributes| patch::patch(schema::group(), current, operations.clone());
     let (group, more) = change(&context, id, IfMatch::of(&headers), edit).await?;
     seen.merge(more);
     let reply = match query.attributes {
@@ -127,29 +128,39 @@ pub(crate) async fn delete(
     Ok(Reply::empty())
 }
 
-/// Edits a group inside the writer. Members are changed one by one, never read and put back.
+/// Edits a group, its attributes outside of the writer as with users. Members are changed one by one inside, never read and put back.
 async fn change(
     context: &Context,
     id: Uuid,
     if_match: IfMatch,
-    edit: impl FnOnce(Attributes) -> Result<Edited, PatchError> + Send + 'static,
+    edit: impl Fn(Attributes) -> Result<Edited, PatchError> + Clone + Send + 'static,
 ) -> Result<(Arc<Group>, Seen), Error> {
-    let name = context.tenant.clone();
-    let command = move |draft: &mut Draft| {
-        let group = draft.tenant(&name)?.group(id).ok_or(Error::NotFound)?;
-        if_match.check(&group.meta)?;
-        let edited = edit(group.attributes())?;
-        let mut group = draft.update_group(&name, id, edited.attributes)?;
-        for change in &edited.members {
-            group = match change {
-                MemberChange::Add(members) => draft.add_members(&name, id, members)?,
-                MemberChange::Remove(members) => draft.remove_members(&name, id, members)?,
-                MemberChange::Set(members) => draft.set_members(&name, id, members)?,
-            };
+    loop {
+        let base = context.read()?.group(id).cloned().ok_or(Error::NotFound)?;
+        if_match.check(&base.meta)?;
+        let (edit, attributes) = (edit.clone(), base.attributes());
+        let edited = Context::compute(move || Ok(edit(attributes)?)).await?;
+        let (name, if_match) = (context.tenant.clone(), if_match.clone());
+        let command = move |draft: &mut Draft| {
+            let group = draft.tenant(&name)?.group(id).ok_or(Error::NotFound)?;
+            if_match.check(&group.meta)?;
+            if group.document != base.document {
+                return Ok(None);
+            }
+            let mut group = draft.update_group(&name, id, edited.attributes)?;
+            for change in &edited.members {
+                group = match change {
+                    MemberChange::Add(members) => draft.add_members(&name, id, members)?,
+                    MemberChange::Remove(members) => draft.remove_members(&name, id, members)?,
+                    MemberChange::Set(members) => draft.set_members(&name, id, members)?,
+                };
+            }
+            Ok(Some(group))
+        };
+        if let Some(group) = context.commit(command).await? {
+            return Ok((group, edited.seen));
         }
-        Ok((group, edited.seen))
-    };
-    context.commit(command).await
+    }
 }
 
 async fn reply(

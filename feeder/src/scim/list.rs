@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use scimesh_proto::binding::Attribute;
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 
 use super::filter::{Filter, Operand, Operator};
 use super::id;
@@ -48,16 +49,45 @@ impl<T> Page<T> {
         page
     }
 
-    /// Its message, an empty one included.
-    pub(crate) fn response(self, query: &Query, render: impl Fn(T) -> Map<String, Value>) -> Value {
-        let resources: Vec<_> = self.items.into_iter().map(render).collect();
-        json!({
-            "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
-            "totalResults": self.total,
-            "startIndex": query.start_index,
-            "itemsPerPage": resources.len(),
-            "Resources": resources,
-        })
+    /// Its message, an empty one included. Each resource is rendered when its turn comes: a page of groups may have millions of members.
+    pub(crate) fn response(
+        &self,
+        query: &Query,
+        render: impl Fn(&T) -> Map<String, Value>,
+    ) -> impl Serialize {
+        ListResponse {
+            schemas: ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+            total_results: self.total,
+            start_index: query.start_index,
+            items_per_page: self.items.len(),
+            resources: Rendered {
+                items: &self.items,
+                render,
+            },
+        }
+    }
+}
+
+/// RFC 7644 section 3.4.2.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ListResponse<R> {
+    schemas: [&'static str; 1],
+    total_results: usize,
+    start_index: usize,
+    items_per_page: usize,
+    #[serde(rename = "Resources")]
+    resources: R,
+}
+
+struct Rendered<'p, T, F> {
+    items: &'p [T],
+    render: F,
+}
+
+impl<T, F: Fn(&T) -> Map<String, Value>> Serialize for Rendered<'_, T, F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.items.iter().map(&self.render))
     }
 }
 
@@ -145,5 +175,47 @@ fn compared<'f, 's>(filter: &'f Filter<'s>) -> Option<(&'f Place<'s>, &'f str)> 
             operand: Operand::Text { written, .. },
         } => Some((place, written)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::io::{self, Write};
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_page_is_written_resource_by_resource() {
+        struct Sink<'w>(&'w RefCell<Vec<u8>>);
+        impl Write for Sink<'_> {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0.borrow_mut().write(bytes)
+            }
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let query = Query::new(vec![("startIndex".to_owned(), "2".to_owned())]).unwrap();
+        let page = Page::of_all(&query, 1..=4, 4);
+        let written = RefCell::new(Vec::new());
+        let response = page.response(&query, |number| {
+            let before = String::from_utf8(written.borrow().clone()).unwrap();
+            let last = format!("{{\"id\":{}}}", number - 1);
+            assert!(*number == 2 || before.contains(&last), "{number}: {before}");
+            json!({"id": number}).as_object().cloned().unwrap()
+        });
+        serde_json::to_writer(Sink(&written), &response).unwrap();
+        let list: serde_json::Value = serde_json::from_slice(&written.borrow()).unwrap();
+        let expected = json!({
+            "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
+            "totalResults": 4,
+            "startIndex": 2,
+            "itemsPerPage": 3,
+            "Resources": [{"id": 2}, {"id": 3}, {"id": 4}],
+        });
+        assert_eq!(list, expected);
     }
 }

@@ -41,7 +41,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Query {
 }
 
 impl Query {
-    fn new(pairs: Vec<(String, String)>) -> Result<Query, Error> {
+    pub(super) fn new(pairs: Vec<(String, String)>) -> Result<Query, Error> {
         let mut query = Query {
             filter: None,
             start_index: 1,

@@ -65,7 +65,7 @@ pub(crate) async fn create(
 ) -> Result<Reply, Error> {
     let Edited {
         attributes, seen, ..
-    } = patch::create(schema::user(), body)?;
+    } = Context::compute(move || Ok(patch::create(schema::user(), body)?)).await?;
     let name = context.tenant.clone();
     let command = move |draft: &mut Draft| Ok(draft.create_user(&name, attributes)?);
     let user = context.commit(command).await?;
@@ -81,7 +81,7 @@ pub(crate) async fn replace(
     headers: HeaderMap,
     Json(body): Json,
 ) -> Result<Reply, Error> {
-    let edit = move |current: Attributes| patch::replace(schema::user(), &current, body);
+    let edit = move |current: Attributes| patch::replace(schema::user(), &current, body.clone());
     change(context, id, IfMatch::of(&headers), query, edit).await
 }
 
@@ -95,7 +95,7 @@ pub(crate) async fn patch(
 ) -> Result<Reply, Error> {
     let mut seen = Seen::default();
     let operations = Operation::parse(body, &mut seen)?;
-    let edit = move |current: Attributes| patch::patch(schema::user(), current, operations);
+    let edit = move |current: Attributes| patch::patch(schema::user(), current, operations.clone());
     let reply = change(context, id, IfMatch::of(&headers), query, edit).await?;
     Ok(reply.seen(seen))
 }
@@ -117,25 +117,35 @@ pub(crate) async fn delete(
     Ok(Reply::empty())
 }
 
-/// Edits a user inside the writer: what is read there is what is replaced.
+/// Edits a user. A body may ask for a lot of work and the writer is everybody's, so the edit is made outside of it, and made again if the user
+/// is then no longer what it was made from.
 async fn change(
     context: Context,
     id: Uuid,
     if_match: IfMatch,
     query: Query,
-    edit: impl FnOnce(Attributes) -> Result<Edited, PatchError> + Send + 'static,
+    edit: impl Fn(Attributes) -> Result<Edited, PatchError> + Clone + Send + 'static,
 ) -> Result<Reply, Error> {
-    let name = context.tenant.clone();
-    let command = move |draft: &mut Draft| {
-        let user = draft.tenant(&name)?.user(id).ok_or(Error::NotFound)?;
-        if_match.check(&user.meta)?;
-        let edited = edit(user.attributes())?;
-        let user = draft.update_user(&name, id, edited.attributes)?;
-        Ok((user, edited.seen))
-    };
-    let (user, seen) = context.commit(command).await?;
-    let tenant = context.read()?;
-    Ok(reply(StatusCode::OK, &context, &tenant, &user, &query).seen(seen))
+    loop {
+        let base = context.read()?.user(id).cloned().ok_or(Error::NotFound)?;
+        if_match.check(&base.meta)?;
+        let (edit, attributes) = (edit.clone(), base.attributes());
+        let edited = Context::compute(move || Ok(edit(attributes)?)).await?;
+        let (name, if_match) = (context.tenant.clone(), if_match.clone());
+        let command = move |draft: &mut Draft| {
+            let user = draft.tenant(&name)?.user(id).ok_or(Error::NotFound)?;
+            if_match.check(&user.meta)?;
+            if user.document != base.document {
+                return Ok(None);
+            }
+            Ok(Some(draft.update_user(&name, id, edited.attributes)?))
+        };
+        if let Some(user) = context.commit(command).await? {
+            let tenant = context.read()?;
+            let reply = reply(StatusCode::OK, &context, &tenant, &user, &query);
+            return Ok(reply.seen(edited.seen));
+        }
+    }
 }
 
 fn reply(

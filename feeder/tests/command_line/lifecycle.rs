@@ -1,5 +1,7 @@
 //! How a feeder starts, stops and dies, and what others see of it.
 
+use std::process::Command;
+
 use crate::feeder::{Place, stderr};
 
 #[test]
@@ -12,6 +14,20 @@ fn a_second_process_on_the_same_directory_is_refused() {
     assert!(said.contains(&format!("pid {}", feeder.pid())), "{said}");
     assert!(said.contains(place.data_dir().to_str().unwrap()), "{said}");
     place.done(&["tenant", "create", "corp"]);
+}
+
+#[test]
+fn a_feeder_takes_all_descriptors_that_it_may_have() {
+    let place = Place::new();
+    let serve = place.serve();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", r#"ulimit -Sn 64 && exec "$0" "$@""#]);
+    shell.arg(serve.get_program()).args(serve.get_args());
+    let feeder = place.start_as(shell);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", feeder.pid())).unwrap();
+    let files = limits.lines().find(|l| l.starts_with("Max open files"));
+    let columns: Vec<&str> = files.unwrap().split_whitespace().collect();
+    assert_eq!(columns[3], columns[4], "{limits}");
 }
 
 #[test]

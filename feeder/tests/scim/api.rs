@@ -73,9 +73,10 @@ impl Api {
     }
 
     /// Lets this token open the tenant.
-    pub(crate) async fn give_token(&self, tenant: &'static str, token: &'static str) {
+    pub(crate) async fn give_token(&self, tenant: &'static str, token: &str) {
+        let token = token.to_owned();
         let given = self.ledger.commit(move |draft| {
-            let token = issued(token, tenant, draft.now(), None);
+            let token = issued(&token, tenant, draft.now(), None);
             draft.add_token(tenant, token)
         });
         given.await.unwrap();

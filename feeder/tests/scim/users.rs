@@ -1,8 +1,15 @@
+use std::time::Duration;
+
 use axum::body::Body;
 use http::{Method, StatusCode};
+use scimesh_feeder::directory::Refused;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::api::{Api, CORP, request};
+
+/// After this, what should have come won't.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const CORE: &str = "urn:ietf:params:scim:schemas:core:2.0:User";
 const ENTERPRISE: &str = "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
@@ -264,4 +271,46 @@ async fn rfc7643_2_5_a_user_whose_active_was_removed_is_not_active() {
     let put = api.put(&path, json!({"userName": "anne"})).await;
     assert_eq!(put.body["active"], false);
     assert!(!active());
+}
+
+#[tokio::test]
+async fn a_body_is_worked_through_outside_of_the_writer() {
+    let api = Api::start().await;
+    let (user, group) = (api.user("anne").await, api.group("admins", &[]).await);
+    // A command that takes its time: whatever needs the writer waits.
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (start, started) = tokio::sync::oneshot::channel();
+    let busy = api.ledger.commit(move |_| {
+        let _ = start.send(());
+        let _ = released.recv();
+        Ok::<_, Refused>(())
+    });
+    let ask = async {
+        started.await.unwrap();
+        let operations = json!([{"op": "replace", "path": "nothing", "value": 1}]);
+        for path in [format!("/Users/{user}"), format!("/Groups/{group}")] {
+            let answer = timeout(PATIENCE, api.patch(&path, operations.clone())).await;
+            answer.unwrap().is_error(400, Some("invalidPath"));
+        }
+        release.send(()).unwrap();
+    };
+    let (busy, ()) = futures::join!(busy, ask);
+    busy.unwrap();
+}
+
+#[tokio::test]
+async fn of_many_who_edit_a_user_at_once_none_undoes_anothers_edit() {
+    let api = Api::start().await;
+    let user = format!("/Users/{}", api.user("anne").await);
+    let edits = (0..32).map(|i| {
+        let email = json!([{"value": format!("anne-{i}@example.com")}]);
+        let operations = json!([{"op": "add", "path": "emails", "value": email}]);
+        api.patch(&user, operations)
+    });
+    for answer in futures::future::join_all(edits.collect::<Vec<_>>()).await {
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
+    }
+    let body = api.get(&user).await.body;
+    assert_eq!(body["emails"].as_array().unwrap().len(), 32);
+    assert_eq!(body["meta"]["version"], "W/\"33\"");
 }

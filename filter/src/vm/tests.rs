@@ -143,7 +143,9 @@ fn requests_are_held_up_to_the_bound_and_for_no_longer_than_the_timeout() {
         released.into_iter().map(|(context, _)| context).collect()
     };
     assert!(released(&mut vm, 1999).is_empty());
+    assert!(vm.holds.holds(10));
     assert_eq!(released(&mut vm, 2000), [10]);
+    assert!(!vm.holds.holds(10));
     assert_eq!(released(&mut vm, 3000), [13]);
 }
 

@@ -21,6 +21,9 @@ use crate::ledger::Ledger;
 use crate::metrics::{CommitMetrics, FeedMetrics};
 use crate::store::Store;
 
+/// How long a test waits for what should come at once.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A feeder with one tenant, one binding, and a group that nobody is in.
 struct Feeder {
     feed: Arc<Feed>,
@@ -150,10 +153,15 @@ impl Filter {
         self.say(FromFilter::Nack(nack)).await;
     }
 
+    async fn hears(&mut self) -> v1::FeederMessage {
+        let message = tokio::time::timeout(PATIENCE, self.from_feeder.recv());
+        message.await.expect("silence").unwrap().unwrap()
+    }
+
     /// Takes in what comes, up to what changes the content.
     async fn applies(&mut self) -> Position {
         loop {
-            let message = self.from_feeder.recv().await.unwrap().unwrap();
+            let message = self.hears().await;
             match self.replica.receive(message, &mut self.highest).unwrap() {
                 Received::Part => {}
                 Received::Applied(position) => return position,
@@ -165,7 +173,7 @@ impl Filter {
     /// Pings. What comes first must be the answer: all that was due before has been sent.
     async fn pings(&mut self) -> Position {
         self.say(FromFilter::Ping(v1::Ping { id: 7 })).await;
-        let message = self.from_feeder.recv().await.unwrap().unwrap();
+        let message = self.hears().await;
         match self.replica.receive(message, &mut self.highest).unwrap() {
             Received::Pong { ping_id, position } => {
                 assert_eq!(ping_id, 7);
@@ -177,7 +185,8 @@ impl Filter {
 
     /// How the stream ends, and that nothing more is sent on it.
     async fn ends(mut self) -> Code {
-        let ended = self.serving.await.unwrap().unwrap_err();
+        let ended = tokio::time::timeout(PATIENCE, self.serving).await;
+        let ended = ended.expect("it goes on").unwrap().unwrap_err();
         assert!(self.from_feeder.recv().await.is_none());
         ended.code()
     }
@@ -225,11 +234,25 @@ async fn a_filter_that_returns_with_other_content_is_sent_all_of_it() {
 }
 
 #[tokio::test]
+async fn however_many_revisions_filters_claim_to_hold_few_deltas_are_kept() {
+    let feeder = Feeder::start().await;
+    for number in 0..200 {
+        feeder.admit(&format!("user{number}")).await;
+    }
+    let scope = replica().scope().clone();
+    let standing = Arc::new(Standing::read(feeder.feed.ledger.directory(), scope));
+    for held in 1..=200 {
+        assert!(!standing.update(Some(held)).await.is_empty());
+    }
+    assert!(standing.kept_deltas() <= 64, "{}", standing.kept_deltas());
+}
+
+#[tokio::test]
 async fn an_update_that_is_rejected_is_mended_once_by_a_snapshot() {
     let feeder = Feeder::start().await;
     let mut filter = Filter::current(&feeder).await;
     feeder.admit("ada").await;
-    filter.from_feeder.recv().await.unwrap().unwrap();
+    filter.hears().await;
     filter.nack(Reason::DigestMismatch).await;
     let mended = filter.applies().await;
     assert_eq!(feeder.feed.metrics.snapshots.get(), 2);
@@ -237,7 +260,7 @@ async fn an_update_that_is_rejected_is_mended_once_by_a_snapshot() {
 
     // What was mended may break, and be mended, again; a snapshot that breaks is the end.
     feeder.admit("ben").await;
-    filter.from_feeder.recv().await.unwrap().unwrap();
+    filter.hears().await;
     filter.nack(Reason::DigestMismatch).await;
     filter.applies().await;
     filter.nack(Reason::DigestMismatch).await;

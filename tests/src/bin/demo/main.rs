@@ -7,6 +7,7 @@ mod stage;
 
 use std::fs;
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -17,12 +18,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::ports::Ports;
 use crate::stage::Stage;
 
+/// The first port unless another is asked for; the README's lines name it.
+const PORT: u16 = 18080;
+
 /// A feeder, an Envoy with the filter, and a sample company, on loopback.
 #[derive(Parser)]
 #[command(name = "make run")]
 struct Arguments {
     /// First of six ports in a row on 127.0.0.1: proxy, SCIM, feed, feeder's admin, Envoy's admin, upstream.
-    #[arg(long, env = "SCIMESH_DEMO_PORT", default_value_t = 18080,
+    #[arg(long, env = "SCIMESH_DEMO_PORT", default_value_t = PORT,
           value_parser = clap::value_parser!(u16).range(1..=65530))]
     port: u16,
     /// Show the scenes and end.
@@ -31,16 +35,32 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+async fn main() -> ExitCode {
+    match run(&Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // For whoever sees this first: what to do, and no backtrace.
+            eprintln!("\nmake run: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: &Arguments) -> Result<()> {
     let ports = Ports::new(arguments.port)?;
-    let dir = artifact::root()?.join(".run");
+    // Two can go on at once, on other ports: each has a directory of its own.
+    let dir = artifact::root()?.join(match arguments.port {
+        PORT => ".run".to_owned(),
+        port => format!(".run-{port}"),
+    });
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let outcome = tokio::select! {
         outcome = play(&ports, &dir, arguments.once) => outcome,
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
+        _ = hangup.recv() => Ok(()),
     };
     match &outcome {
         Ok(()) if dir.exists() => fs::remove_dir_all(&dir).context("cleaning up")?,
