@@ -214,6 +214,15 @@ async fn while_an_update_is_under_way_no_other_is_sent_and_then_one_for_all() {
 }
 
 #[tokio::test]
+async fn a_filter_is_taken_to_the_revision_of_its_pong_though_nothing_of_its_own_changed() {
+    let feeder = Feeder::start().await;
+    let mut filter = Filter::current(&feeder).await;
+    feeder.write(|draft| draft.create_tenant("other")).await;
+    assert_eq!(filter.pings().await, feeder.position());
+    assert_eq!(filter.applies().await, feeder.position());
+}
+
+#[tokio::test]
 async fn a_filter_that_returns_with_todays_content_is_sent_nothing() {
     let feeder = Feeder::start().await;
     let filter = Filter::current(&feeder).await;
