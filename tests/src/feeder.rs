@@ -199,7 +199,7 @@ impl Feeder {
     /// A SCIM client of the tenant, with a new token.
     pub async fn scim(&self, tenant: &str) -> Result<Scim> {
         let token = self.run(&["token", "create", "--tenant", tenant]).await?;
-        Ok(Scim::new(self.scim, &token))
+        Scim::new(self.scim, &token)
     }
 
     /// All metrics, as text.

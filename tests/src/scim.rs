@@ -31,13 +31,14 @@ pub struct Scim {
 }
 
 impl Scim {
-    /// For the SCIM service on `address`.
-    pub fn new(address: SocketAddr, token: &str) -> Scim {
-        Scim {
-            client: Client::new(),
+    /// For the SCIM service on `address`. Each request has a connection of its own: one that was kept from before the
+    /// feeder was killed may take a request with it, and that would be the story's failure, not the feeder's.
+    pub fn new(address: SocketAddr, token: &str) -> Result<Scim> {
+        Ok(Scim {
+            client: Client::builder().pool_max_idle_per_host(0).build()?,
             base: format!("http://{address}/scim/v2"),
             token: token.to_owned(),
-        }
+        })
     }
 
     /// The bearer token.

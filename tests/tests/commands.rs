@@ -94,7 +94,7 @@ async fn a_token_is_shown_once_and_ends_at_once() -> Result<()> {
         token.len() >= 32 && token.lines().count() == 1 && !token.contains(' '),
         "{token:?}"
     );
-    let first = Scim::new(feeder.scim_address(), &token);
+    let first = Scim::new(feeder.scim_address(), &token)?;
     let second = feeder.scim("acme").await?;
     assert_eq!((status(&first).await?, status(&second).await?), (200, 200));
 
@@ -134,7 +134,7 @@ async fn a_token_is_shown_once_and_ends_at_once() -> Result<()> {
     let brief = feeder
         .run(&["token", "create", "--tenant", "acme", "--expires", "1s"])
         .await?;
-    let brief = Scim::new(feeder.scim_address(), &brief);
+    let brief = Scim::new(feeder.scim_address(), &brief)?;
     eventually("the token to expire", Duration::from_secs(10), async || {
         ensure!(status(&brief).await? == 401);
         Ok(())
