@@ -11,6 +11,7 @@
 mod exposure;
 mod http;
 mod probes;
+mod registry;
 mod scim;
 mod stall;
 
@@ -167,7 +168,7 @@ pub async fn run(
         router: probes::router(Probes {
             lost: lost(ledger.clone()),
             unready: unready(ledger.clone(), feed.clone(), stop.clone()),
-            metrics: Arc::new(metrics.registry(ledger.clone(), feed.clone())),
+            metrics: Arc::new(registry::registry(&metrics, ledger.clone(), feed.clone())),
         }),
         limits: PROBES,
     };

@@ -1,0 +1,147 @@
+//! The names that metrics are exported by, and the gauges of what there is, which are read when they are asked for.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::feed::FeedService;
+use crate::ledger::Ledger;
+use crate::metrics::Metrics;
+
+/// Everything that the feeder counts, and what there is, under the names that it is exported by.
+pub(super) fn registry(metrics: &Metrics, ledger: Ledger, streams: FeedService) -> Registry {
+    let mut all = Registry::with_prefix("scimesh_feeder");
+    let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+    all.register("build", "The program that runs", build);
+
+    let Metrics {
+        scim,
+        commits,
+        feed,
+    } = metrics.clone();
+    all.register("scim_requests", "SCIM requests answered", scim.requests);
+    all.register_with_unit(
+        "scim_request_duration",
+        "From the head of a SCIM request to that of its response",
+        Unit::Seconds,
+        scim.duration,
+    );
+    all.register_with_unit(
+        "commit_duration",
+        "From a command's arrival at the writer to its being durable",
+        Unit::Seconds,
+        commits.duration,
+    );
+    all.register(
+        "commit_batch_commands",
+        "Commands that one sync made durable",
+        commits.batch,
+    );
+    all.register(
+        "commit_failures",
+        "Batches that the store could not make durable",
+        commits.failures,
+    );
+    all.register("feed_snapshots_sent", "Snapshots sent", feed.snapshots);
+    all.register_with_unit(
+        "feed_snapshots_sent",
+        "Their bytes",
+        Unit::Bytes,
+        feed.snapshot_bytes,
+    );
+    all.register("feed_deltas_sent", "Deltas sent", feed.deltas);
+    all.register_with_unit(
+        "feed_deltas_sent",
+        "Their bytes",
+        Unit::Bytes,
+        feed.delta_bytes,
+    );
+    all.register("feed_acks", "Updates that a filter applied", feed.acks);
+    all.register("feed_nacks", "Updates that a filter rejected", feed.nacks);
+    all.register(
+        "feed_streams_closed",
+        "Streams that the feeder refused or ended",
+        feed.closed,
+    );
+    all.register_collector(Box::new(Content { ledger, streams }));
+    all
+}
+
+/// What there is, read when it is asked for: nobody has to keep gauges in step with it.
+#[derive(Debug)]
+struct Content {
+    ledger: Ledger,
+    streams: FeedService,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Tenant {
+    tenant: String,
+}
+
+impl Collector for Content {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), fmt::Error> {
+        let directory = self.ledger.directory();
+        let mut gauge = |name, help, value| {
+            let gauge = ConstGauge::new(value);
+            gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)
+        };
+        gauge(
+            "revision",
+            "Newest durable revision",
+            number(directory.revision()),
+        )?;
+        let generation = directory.history().generation;
+        gauge(
+            "generation",
+            "Generation of the database's history",
+            number(generation),
+        )?;
+        gauge("tenants", "Tenants", number(directory.tenants().count()))?;
+        gauge(
+            "feed_streams",
+            "Streams open now",
+            number(self.streams.streams()),
+        )?;
+        gauge(
+            "feed_scopes",
+            "Scopes that they follow",
+            number(self.streams.scopes()),
+        )?;
+        let rolled_back = self.streams.rolled_back();
+        gauge(
+            "database_is_old_copy",
+            "1 if a filter has proved it",
+            i64::from(rolled_back),
+        )?;
+        let broken = self.ledger.broken().is_some();
+        gauge(
+            "store_broken",
+            "1 if nothing can be written before a restart",
+            i64::from(broken),
+        )?;
+        let mut family = |name, help, count: fn(&crate::directory::Tenant) -> usize| {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            directory.tenants().try_for_each(|tenant| {
+                let label = Tenant {
+                    tenant: tenant.name().to_string(),
+                };
+                ConstGauge::new(number(count(tenant))).encode(family.encode_family(&label)?)
+            })
+        };
+        family("users", "Users, active or not", |tenant| {
+            tenant.user_count()
+        })?;
+        family("groups", "Groups", |tenant| tenant.group_count())
+    }
+}
+
+/// Gauges are signed; nothing here comes near the difference.
+fn number(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
+}
