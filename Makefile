@@ -44,7 +44,7 @@ test: have-node build ## every test: native, stories against the real Envoy, the
 test-wasm: have-node setup ## the engine's and the protocol's tests in wasm, under Node
 	tests/wasm-tests.sh
 
-test-durability: have-strace build ## what was acknowledged is on disk: system calls traced, failures injected, kill -9
+test-durability: have-strace build ## what was acknowledged is on disk: system calls traced, failures injected, kill -9 (as root)
 	$(CARGO) test --locked --profile $(PROFILE) --workspace --test durability -- --ignored --test-threads 1
 
 bench: PROFILE = release
