@@ -72,7 +72,7 @@ pub(super) async fn serve(
         follower.send_what_is_due().await?;
         tokio::select! {
             changed = follower.standing.changed() => {
-                changed.map_err(|_| Status::unavailable("the feeder is shutting down"))?;
+                changed.map_err(|_| Status::unavailable("the scope is no longer kept current"))?;
             }
             received = inbound.next() => match received.transpose()? {
                 Some(received) => follower.receive(received).await?,
@@ -120,7 +120,7 @@ impl<'a> Follower<'a> {
         let now = standing
             .wait_for(|now| now.as_ref().is_some_and(|now| now.revision() >= durable))
             .await
-            .map_err(|_| Status::unavailable("the feeder is shutting down"))?
+            .map_err(|_| Status::unavailable("the scope is no longer kept current"))?
             .clone();
         let digest = ContentDigest::from_bytes(&hello.digest).ok();
         let sent = held.filter(|held| match &now {
