@@ -283,6 +283,7 @@ mod tests {
     use std::path::Path;
 
     use serde_json::json;
+    use uuid::Uuid;
 
     use super::*;
     use crate::directory::{Attributes, Refused};
@@ -304,7 +305,7 @@ mod tests {
     async fn create_user(ledger: &Ledger, name: &str) -> Result<u64, Failed<Refused>> {
         let user = attributes(json!({"userName": name, "externalId": name, "active": true}));
         let committed = ledger
-            .commit(move |draft| draft.create_user("corp", user))
+            .commit(move |draft| draft.create_user("corp", Uuid::new_v4(), user))
             .await?;
         Ok(committed.revision)
     }
@@ -323,9 +324,9 @@ mod tests {
             .commit(|draft| {
                 let ids: Vec<_> = draft.tenant("corp")?.users().map(|user| user.id).collect();
                 let admins = attributes(json!({"displayName": "admins"}));
-                let admins = draft.create_group("corp", admins, &ids)?;
+                let admins = draft.create_group("corp", Uuid::new_v4(), admins, &ids)?;
                 let outer = attributes(json!({"displayName": "outer"}));
-                draft.create_group("corp", outer, &[admins.id])?;
+                draft.create_group("corp", Uuid::new_v4(), outer, &[admins.id])?;
                 draft.remove_members("corp", admins.id, &ids[..1])
             })
             .await

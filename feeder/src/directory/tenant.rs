@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::group::Group;
 use super::index::Index;
 use super::user::{Slot, User, fold};
+use crate::schema::Schemas;
 
 /// A member of a group.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +25,7 @@ pub enum Member<'a> {
 pub struct Tenant {
     pub(super) number: u32,
     name: Arc<str>,
+    schemas: Arc<Schemas>,
     bindings: OrdMap<String, Binding>,
     users: OrdMap<Slot, Arc<User>>,
     groups: OrdMap<Slot, Arc<Group>>,
@@ -44,6 +46,7 @@ impl Tenant {
         Tenant {
             number,
             name: name.into(),
+            schemas: Schemas::standard().clone(),
             bindings: OrdMap::new(),
             users: OrdMap::new(),
             groups: OrdMap::new(),
@@ -60,6 +63,11 @@ impl Tenant {
     /// Its name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// What its users and groups look like.
+    pub fn schemas(&self) -> &Arc<Schemas> {
+        &self.schemas
     }
 
     /// By issuer, in its order.

@@ -131,7 +131,7 @@ fn apply(draft: &mut Draft, write: &Write) -> Result<(), Refused> {
     };
     match write {
         Write::CreateUser { who, name } => {
-            draft.create_user(TENANT, user(*name, *who, true, 0))?;
+            draft.create_user(TENANT, Uuid::new_v4(), user(*name, *who, true, 0))?;
         }
         Write::UpdateUser {
             who,
@@ -152,7 +152,7 @@ fn apply(draft: &mut Draft, write: &Write) -> Result<(), Refused> {
             name,
             members: numbers,
         } => {
-            draft.create_group(TENANT, group(*name), &members(numbers))?;
+            draft.create_group(TENANT, Uuid::new_v4(), group(*name), &members(numbers))?;
         }
         Write::RenameGroup { which, name } => {
             if let Some(id) = some_group(&tenant, *which) {
@@ -307,7 +307,7 @@ fn directory() -> Directory {
     let users: Vec<Uuid> = (0..4)
         .map(|n| {
             draft
-                .create_user(TENANT, user(n, n, true, n % 2))
+                .create_user(TENANT, Uuid::new_v4(), user(n, n, true, n % 2))
                 .unwrap()
                 .id
         })
@@ -315,7 +315,12 @@ fn directory() -> Directory {
     let mut below = users[0];
     for name in 0..4 {
         below = draft
-            .create_group(TENANT, group(name), &[below, users[name as usize]])
+            .create_group(
+                TENANT,
+                Uuid::new_v4(),
+                group(name),
+                &[below, users[name as usize]],
+            )
             .unwrap()
             .id;
     }

@@ -21,6 +21,7 @@ pub(crate) async fn authenticate(
     let token = bearer(request.headers()).ok_or(Error::Unauthorized)?;
     let tenant = opens(&api.ledger.directory(), &token, Timestamp::now())?.clone();
     let context = Context::new(api, token, tenant.name().clone(), &request);
+    context.note().tenant(tenant.name());
     request.extensions_mut().insert(context);
     let mut response = next.run(request).await;
     response
@@ -29,7 +30,7 @@ pub(crate) async fn authenticate(
     Ok(response)
 }
 
-/// The tenant of an authenticated request, for the log.
+/// The tenant of an authenticated request, for whatever is around the API.
 #[derive(Debug, Clone)]
 pub(crate) struct Caller(pub(crate) Arc<str>);
 

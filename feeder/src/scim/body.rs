@@ -21,7 +21,11 @@ impl<S: Send + Sync> FromRequest<S> for Json {
             return Err(Error::MediaType);
         }
         let context = request.extensions().get::<Context>();
-        let limit = context.ok_or(Error::Unauthorized)?.settings.body_limit;
+        let limit = context
+            .ok_or(Error::Unauthorized)?
+            .settings
+            .limits
+            .body_bytes;
         // A client that says how long its body is need not send it to be refused.
         let length = request.headers().get(header::CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());

@@ -9,6 +9,8 @@ use jiff::Timestamp;
 
 use super::auth::opens;
 use super::error::Error;
+use super::note::Note;
+use super::reading::Reading;
 use super::resource::View;
 use super::settings::Settings;
 use crate::directory::{Draft, Tenant, TokenHash};
@@ -35,6 +37,7 @@ pub(crate) struct Context {
     pub(crate) tenant: Arc<str>,
     /// The API's URL, without a slash at the end.
     pub(crate) base: Arc<str>,
+    note: Note,
 }
 
 impl Context {
@@ -42,6 +45,7 @@ impl Context {
     pub(crate) fn new(api: Api, token: TokenHash, tenant: Arc<str>, request: &Request) -> Context {
         Context {
             base: base_url(&api.settings, request).into(),
+            note: request.extensions().get().cloned().unwrap_or_default(),
             ledger: api.ledger,
             settings: api.settings,
             token,
@@ -64,7 +68,19 @@ impl Context {
             opens(draft.directory(), &token, draft.now())?;
             command(draft)
         };
-        Ok(self.ledger.commit(authorized).await?.value)
+        let committed = self.ledger.commit(authorized).await?;
+        self.note.revision(committed.revision);
+        Ok(committed.value)
+    }
+
+    /// What the log will say of the request.
+    pub(crate) fn note(&self) -> &Note {
+        &self.note
+    }
+
+    /// For reading a part of the request.
+    pub(crate) fn reading(&self) -> Reading {
+        Reading::new(self.settings.limits)
     }
 
     /// How resources of the tenant are seen by the client.
@@ -75,12 +91,22 @@ impl Context {
         }
     }
 
-    /// Does work that grows with the directory where it can't hold up other requests.
+    /// Does work that grows with the request or the directory where it can't hold up other requests. What was let through is noted, also if
+    /// the work ends in an error.
     pub(crate) async fn compute<T: Send + 'static>(
-        work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+        &self,
+        work: impl FnOnce(&mut Reading) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        match tokio::task::spawn_blocking(work).await {
-            Ok(done) => done,
+        let mut reading = self.reading();
+        let done = tokio::task::spawn_blocking(move || {
+            let result = work(&mut reading);
+            (result, reading)
+        });
+        match done.await {
+            Ok((result, reading)) => {
+                self.note.seen(reading.seen());
+                result
+            }
             Err(cause) => {
                 tracing::error!(%cause, "a SCIM request was not computed");
                 Err(Error::Unavailable)

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use super::schema::Unknown;
+use crate::schema::Unknown;
 
 /// A shape beyond the RFCs. The word is part of the log's contract; who sends it is in the comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,10 +94,10 @@ impl Seen {
     }
 
     /// Adds what another part of the same request saw.
-    pub(crate) fn merge(&mut self, other: Seen) {
-        self.dialects.extend(other.dialects);
-        for unknown in other.unknown {
-            self.ignored(unknown);
+    pub(crate) fn merge(&mut self, other: &Seen) {
+        self.dialects.extend(&other.dialects);
+        for unknown in &other.unknown {
+            self.ignored(unknown.clone());
         }
     }
 

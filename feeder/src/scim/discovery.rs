@@ -3,27 +3,28 @@
 use axum::Extension;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
+use axum::response::Response;
 use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::context::Context;
 use super::error::Error;
-use super::query::{MAX_COUNT, Query};
-use super::reply::Reply;
-use super::schema::{self, ResourceType, Schema};
+use super::query::Query;
+use super::reply;
+use crate::schema::{ResourceType, Schema, Schemas};
 
 /// What the server can do.
 pub(crate) async fn service_provider_config(
     Extension(context): Extension<Context>,
     query: Query,
-) -> Result<Reply, Error> {
+) -> Result<Response, Error> {
     no_filter(&query)?;
     let unsupported = json!({"supported": false});
     let config = json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"],
         "patch": {"supported": true},
         "bulk": {"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
-        "filter": {"supported": true, "maxResults": MAX_COUNT},
+        "filter": {"supported": true, "maxResults": context.settings.limits.page},
         "changePassword": unsupported,
         "sort": unsupported,
         "etag": unsupported,
@@ -36,16 +37,17 @@ pub(crate) async fn service_provider_config(
         }],
         "meta": meta("ServiceProviderConfig", format!("{}/ServiceProviderConfig", context.base)),
     });
-    Ok(Reply::json(StatusCode::OK, &config))
+    Ok(reply::json(StatusCode::OK, &config))
 }
 
 /// Every resource type.
 pub(crate) async fn resource_types(
     Extension(context): Extension<Context>,
     query: Query,
-) -> Result<Reply, Error> {
+) -> Result<Response, Error> {
     no_filter(&query)?;
-    let types = schema::resource_types();
+    let tenant = context.read()?;
+    let types = tenant.schemas().all();
     let types = types.map(|resources| resource_type_json(&context, resources));
     Ok(list(types.into()))
 }
@@ -54,12 +56,13 @@ pub(crate) async fn resource_types(
 pub(crate) async fn resource_type(
     Extension(context): Extension<Context>,
     name: Result<Path<String>, PathRejection>,
-) -> Result<Reply, Error> {
+) -> Result<Response, Error> {
     let Path(name) = name.map_err(|_| Error::NotFound)?;
-    let types = schema::resource_types();
-    let found = types.into_iter().find(|resources| resources.name == name);
+    let tenant = context.read()?;
+    let mut types = tenant.schemas().all().into_iter();
+    let found = types.find(|resources| resources.kind.name() == name);
     let resources = found.ok_or(Error::NotFound)?;
-    Ok(Reply::json(
+    Ok(reply::json(
         StatusCode::OK,
         &resource_type_json(&context, resources),
     ))
@@ -69,10 +72,12 @@ pub(crate) async fn resource_type(
 pub(crate) async fn schemas(
     Extension(context): Extension<Context>,
     query: Query,
-) -> Result<Reply, Error> {
+) -> Result<Response, Error> {
     no_filter(&query)?;
+    let tenant = context.read()?;
+    let schemas = all_schemas(tenant.schemas());
     Ok(list(
-        all_schemas()
+        schemas
             .map(|schema| schema_json(&context, schema))
             .collect(),
     ))
@@ -82,11 +87,12 @@ pub(crate) async fn schemas(
 pub(crate) async fn schema(
     Extension(context): Extension<Context>,
     urn: Result<Path<String>, PathRejection>,
-) -> Result<Reply, Error> {
+) -> Result<Response, Error> {
     let Path(urn) = urn.map_err(|_| Error::NotFound)?;
-    let found = all_schemas().find(|schema| schema.id.eq_ignore_ascii_case(&urn));
+    let tenant = context.read()?;
+    let found = all_schemas(tenant.schemas()).find(|schema| schema.id.eq_ignore_ascii_case(&urn));
     let schema = found.ok_or(Error::NotFound)?;
-    Ok(Reply::json(StatusCode::OK, &schema_json(&context, schema)))
+    Ok(reply::json(StatusCode::OK, &schema_json(&context, schema)))
 }
 
 /// RFC 7644 section 4: a filter here is forbidden.
@@ -97,8 +103,9 @@ fn no_filter(query: &Query) -> Result<(), Error> {
     }
 }
 
-fn all_schemas() -> impl Iterator<Item = &'static Schema> {
-    schema::resource_types()
+fn all_schemas(schemas: &Schemas) -> impl Iterator<Item = &Schema> {
+    schemas
+        .all()
         .into_iter()
         .flat_map(|resources| std::iter::once(&resources.core).chain(&resources.extensions))
 }
@@ -109,12 +116,12 @@ fn resource_type_json(context: &Context, resources: &ResourceType) -> Value {
         .iter()
         .map(|schema| json!({"schema": schema.id, "required": false}))
         .collect();
-    let location = format!("{}/ResourceTypes/{}", context.base, resources.name);
+    let location = format!("{}/ResourceTypes/{}", context.base, resources.kind.name());
     json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ResourceType"],
-        "id": resources.name,
-        "name": resources.name,
-        "endpoint": resources.endpoint,
+        "id": resources.kind.name(),
+        "name": resources.kind.name(),
+        "endpoint": resources.kind.endpoint(),
         "description": resources.description,
         "schema": resources.core.id,
         "schemaExtensions": extensions,
@@ -137,7 +144,7 @@ fn meta(resource_type: &str, location: String) -> Value {
     json!({"resourceType": resource_type, "location": location})
 }
 
-fn list(resources: Vec<Value>) -> Reply {
+fn list(resources: Vec<Value>) -> Response {
     let response = json!({
         "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
         "totalResults": resources.len(),
@@ -145,5 +152,5 @@ fn list(resources: Vec<Value>) -> Reply {
         "itemsPerPage": resources.len(),
         "Resources": resources,
     });
-    Reply::json(StatusCode::OK, &response)
+    reply::json(StatusCode::OK, &response)
 }

@@ -97,6 +97,7 @@ impl Error {
             Error::Json(_) => bad("invalidSyntax"),
             Error::Parameter { .. } => bad("invalidValue"),
             Error::Filter(_) => bad("invalidFilter"),
+            Error::Patch(PatchError::Work(_)) => (StatusCode::PAYLOAD_TOO_LARGE, None),
             Error::Patch(error) => bad(patch_type(error)),
             Error::Refused(refused) => refused_kind(refused),
             Error::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, None),
@@ -115,7 +116,7 @@ impl Error {
 
 fn patch_type(error: &PatchError) -> &'static str {
     match error {
-        PatchError::Body(_) => "invalidSyntax",
+        PatchError::Body(_) | PatchError::Work(_) => "invalidSyntax",
         PatchError::Path(_) | PatchError::Unknown(_) => "invalidPath",
         PatchError::Filter(_) => "invalidFilter",
         PatchError::Value(_) | PatchError::Members(_) => "invalidValue",

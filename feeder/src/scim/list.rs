@@ -2,15 +2,80 @@
 
 use std::sync::Arc;
 
+use axum::response::Response;
+use http::StatusCode;
 use scimesh_proto::binding::Attribute;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use super::context::Context;
+use super::error::Error;
 use super::filter::{Filter, Operand, Operator};
-use super::id;
 use super::query::Query;
-use super::schema::Place;
+use super::stored::Stored;
+use super::{id, reply};
 use crate::directory::{Group, Tenant, User, fold};
+use crate::schema::{Kind, Place};
+
+/// Resources of this kind: those that match, as far as they are wanted.
+pub(crate) async fn answer(context: Context, kind: Kind, query: Query) -> Result<Response, Error> {
+    let about = context.clone();
+    let work = move |reading: &mut _| {
+        let tenant = about.read()?;
+        let resources = tenant.schemas().of(kind);
+        let view = about.view(&tenant);
+        let query = query.within(about.settings.limits.page);
+        let projection = query.projection(resources, reading);
+        let filter = query.filter(resources, reading)?;
+        let page = match &filter {
+            None => {
+                let (all, total) = all(&tenant, kind);
+                Page::of_all(&query, all, total)
+            }
+            Some(filter) => {
+                let related = filter.mentions(kind.related());
+                let candidates = candidates(&tenant, kind, filter).into_iter();
+                Page::of_matching(&query, candidates, |stored| {
+                    filter.matches(&view.resource(stored, related))
+                })
+            }
+        };
+        let related = projection.shows(kind.related());
+        let response = page.response(&query, |stored| {
+            projection.apply(resources, view.resource(stored, related))
+        });
+        Ok(reply::json(StatusCode::OK, &response))
+    };
+    context.compute(work).await
+}
+
+/// Every resource of this kind, the oldest first, and how many there are.
+fn all(tenant: &Tenant, kind: Kind) -> (Box<dyn Iterator<Item = Stored> + '_>, usize) {
+    match kind {
+        Kind::User => {
+            let users = tenant.users().cloned().map(Stored::User);
+            (Box::new(users), tenant.user_count())
+        }
+        Kind::Group => {
+            let groups = tenant.groups().cloned().map(Stored::Group);
+            (Box::new(groups), tenant.group_count())
+        }
+    }
+}
+
+/// The resources among which are all that match: found by an index where the filter demands an indexed value.
+fn candidates(tenant: &Tenant, kind: Kind, filter: &Filter<'_>) -> Vec<Stored> {
+    match kind {
+        Kind::User => {
+            let users = users(tenant, filter).into_iter();
+            users.cloned().map(Stored::User).collect()
+        }
+        Kind::Group => {
+            let groups = groups(tenant, filter).into_iter();
+            groups.cloned().map(Stored::Group).collect()
+        }
+    }
+}
 
 /// One page, and how many resources there are in all.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,8 +156,7 @@ impl<T, F: Fn(&T) -> Map<String, Value>> Serialize for Rendered<'_, T, F> {
     }
 }
 
-/// The users among which are all that match: found by an index where the filter demands an indexed value.
-pub(crate) fn users<'t>(tenant: &'t Tenant, filter: &Filter<'_>) -> Vec<&'t Arc<User>> {
+fn users<'t>(tenant: &'t Tenant, filter: &Filter<'_>) -> Vec<&'t Arc<User>> {
     let demands = filter.conjuncts();
     if let Some(id) = demands.iter().find_map(|f| equal(f, "id")) {
         return user(tenant, id).into_iter().collect();
@@ -114,8 +178,7 @@ pub(crate) fn users<'t>(tenant: &'t Tenant, filter: &Filter<'_>) -> Vec<&'t Arc<
     tenant.users().collect()
 }
 
-/// The groups among which are all that match.
-pub(crate) fn groups<'t>(tenant: &'t Tenant, filter: &Filter<'_>) -> Vec<&'t Arc<Group>> {
+fn groups<'t>(tenant: &'t Tenant, filter: &Filter<'_>) -> Vec<&'t Arc<Group>> {
     let demands = filter.conjuncts();
     if let Some(id) = demands.iter().find_map(|f| equal(f, "id")) {
         let group = id::parse(id).and_then(|id| tenant.group(id));

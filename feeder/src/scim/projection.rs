@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::dialect::Seen;
-use super::schema::{Place, Resolved, ResourceType, Returned, Schema};
+use super::reading::Reading;
+use crate::schema::{Place, Resolved, ResourceType, Returned, Schema};
 
 /// `attributes` and `excludedAttributes`. `returned: always` wins over both; what is never returned is never stored.
 #[derive(Debug, Clone, Default)]
@@ -18,7 +18,7 @@ impl<'s> Projection<'s> {
         resources: &'s ResourceType,
         included: Option<&str>,
         excluded: Option<&str>,
-        seen: &mut Seen,
+        reading: &mut Reading,
     ) -> Projection<'s> {
         let mut names = |list: &str| -> Vec<Resolved<'s>> {
             let names = list
@@ -27,7 +27,7 @@ impl<'s> Projection<'s> {
                 .filter(|name| !name.is_empty());
             let resolved = names.map(|name| resources.resolve(name));
             resolved
-                .filter_map(|name| name.map_err(|unknown| seen.ignored(unknown)).ok())
+                .filter_map(|name| name.map_err(|unknown| reading.ignored(unknown)).ok())
                 .collect()
         };
         Projection {

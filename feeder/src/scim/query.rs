@@ -3,16 +3,14 @@
 use axum::extract::{FromRequestParts, Query as Pairs};
 use http::request::Parts;
 
-use super::dialect::Seen;
 use super::error::Error;
 use super::filter::Filter;
 use super::projection::Projection;
-use super::schema::ResourceType;
+use super::reading::Reading;
+use crate::schema::ResourceType;
 
 /// Resources on a page if the client does not say.
 const DEFAULT_COUNT: usize = 100;
-/// Resources on a page at most; `filter.maxResults` of ServiceProviderConfig.
-pub(crate) const MAX_COUNT: usize = 1000;
 
 /// The parameters that are understood; others are ignored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +19,7 @@ pub(crate) struct Query {
     pub(crate) filter: Option<String>,
     /// From 1.
     pub(crate) start_index: usize,
-    /// At most [`MAX_COUNT`].
+    /// Resources on the page.
     pub(crate) count: usize,
     pub(crate) attributes: Option<String>,
     pub(crate) excluded_attributes: Option<String>,
@@ -55,7 +53,7 @@ impl Query {
                 // "A value less than 1 SHALL be interpreted as 1."
                 "startIndex" => query.start_index = number("startIndex", &value)?.max(1),
                 // "A negative value SHALL be interpreted as 0."
-                "count" => query.count = number("count", &value)?.min(MAX_COUNT),
+                "count" => query.count = number("count", &value)?,
                 "attributes" => query.attributes = Some(value),
                 "excludedAttributes" => query.excluded_attributes = Some(value),
                 _ => {}
@@ -66,13 +64,19 @@ impl Query {
 }
 
 impl Query {
+    /// The same for a page of at most `most` resources.
+    pub(crate) fn within(mut self, most: usize) -> Query {
+        self.count = self.count.min(most);
+        self
+    }
+
     /// The filter, if there is one.
     pub(crate) fn filter<'s>(
         &self,
         resources: &'s ResourceType,
-        seen: &mut Seen,
+        reading: &mut Reading,
     ) -> Result<Option<Filter<'s>>, Error> {
-        let parse = |text: &String| Filter::parse(text, resources, seen);
+        let parse = |text: &String| Filter::parse(text, resources, reading);
         Ok(self.filter.as_ref().map(parse).transpose()?)
     }
 
@@ -80,10 +84,10 @@ impl Query {
     pub(crate) fn projection<'s>(
         &self,
         resources: &'s ResourceType,
-        seen: &mut Seen,
+        reading: &mut Reading,
     ) -> Projection<'s> {
         let (included, excluded) = (&self.attributes, &self.excluded_attributes);
-        Projection::new(resources, included.as_deref(), excluded.as_deref(), seen)
+        Projection::new(resources, included.as_deref(), excluded.as_deref(), reading)
     }
 }
 
@@ -122,7 +126,7 @@ mod tests {
             ("startIndex=0&count=0", 1, 0),
             ("startIndex=-5&count=-1", 1, 0),
             ("startIndex=7&count=2", 7, 2),
-            ("count=10000", 1, 1000),
+            ("count=10000", 1, 10000),
             ("startIndex=99999999999999999999999", usize::MAX, 100),
             ("cursor=&sortBy=x&unknown", 1, 100),
         ] {

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::schema::{self, ResourceType};
+use super::stored::Stored;
 use super::version;
-use crate::directory::{Attributes, Group, Member, Meta, Slot, Tenant, User};
+use crate::directory::{Group, Member, Slot, Tenant};
+use crate::schema::Kind;
 
 /// What resources are seen from: their tenant at one moment, and the API's URL.
 #[derive(Debug, Clone, Copy)]
@@ -17,47 +18,36 @@ pub(crate) struct View<'v> {
 }
 
 impl View<'_> {
-    /// A user; `groups` only if wanted, because finding them walks up the nesting.
-    pub(crate) fn user(&self, user: &User, with_groups: bool) -> Map<String, Value> {
-        let mut resource = self.resource(schema::user(), user.attributes(), user.id, &user.meta);
-        if with_groups {
-            insert_list(&mut resource, "groups", self.groups_of(user.slot));
-        }
-        resource
-    }
-
-    /// A group; members only if wanted: there may be 100,000.
-    pub(crate) fn group(&self, group: &Group, with_members: bool) -> Map<String, Value> {
-        let attributes = group.attributes();
-        let mut resource = self.resource(schema::group(), attributes, group.id, &group.meta);
-        if with_members {
-            insert_list(&mut resource, "members", self.members_of(group));
-        }
-        resource
-    }
-
-    fn resource(
-        &self,
-        resources: &ResourceType,
-        attributes: Attributes,
-        id: Uuid,
-        meta: &Meta,
-    ) -> Map<String, Value> {
-        let mut resource = attributes;
+    /// A resource. Its related resources, a user's groups or a group's members, only if wanted: there may be 100,000.
+    pub(crate) fn resource(&self, stored: &Stored, related: bool) -> Map<String, Value> {
+        let kind = stored.kind();
+        let resources = self.tenant.schemas().of(kind);
+        let mut resource = stored.attributes();
         let extensions = resources.extensions.iter().map(|schema| &schema.id);
         let used = extensions.filter(|urn| resource.contains_key(*urn));
         let schemas: Vec<&String> = std::iter::once(&resources.core.id).chain(used).collect();
         let schemas = json!(schemas);
         resource.insert("schemas".to_owned(), schemas);
-        resource.insert("id".to_owned(), json!(id));
+        resource.insert("id".to_owned(), json!(stored.id()));
+        let meta = stored.meta();
         let meta = json!({
-            "resourceType": resources.name,
+            "resourceType": kind.name(),
             "created": meta.created.to_string(),
             "lastModified": meta.modified.to_string(),
-            "location": self.location(&resources.endpoint, id),
+            "location": self.location(kind, stored.id()),
             "version": version::tag(meta),
         });
         resource.insert("meta".to_owned(), meta);
+        if related {
+            let list = match stored {
+                Stored::User(user) => self.groups_of(user.slot),
+                Stored::Group(group) => self.members_of(group),
+            };
+            // RFC 7643 section 2.5: an empty list is no attribute.
+            if !list.is_empty() {
+                resource.insert(kind.related().to_owned(), Value::Array(list));
+            }
+        }
         resource
     }
 
@@ -75,7 +65,7 @@ impl View<'_> {
                         parents.push(group.slot);
                         groups.push(json!({
                             "value": group.id,
-                            "$ref": self.location(&schema::group().endpoint, group.id),
+                            "$ref": self.location(Kind::Group, group.id),
                             "display": &*group.display_name,
                             "type": kind,
                         }));
@@ -93,27 +83,20 @@ impl View<'_> {
         members
             .filter_map(|slot| self.tenant.member(*slot))
             .map(|member| {
-                let (resources, id) = match member {
-                    Member::User(user) => (schema::user(), user.id),
-                    Member::Group(group) => (schema::group(), group.id),
+                let (kind, id) = match member {
+                    Member::User(user) => (Kind::User, user.id),
+                    Member::Group(group) => (Kind::Group, group.id),
                 };
                 json!({
                     "value": id,
-                    "$ref": self.location(&resources.endpoint, id),
-                    "type": resources.name,
+                    "$ref": self.location(kind, id),
+                    "type": kind.name(),
                 })
             })
             .collect()
     }
 
-    fn location(&self, endpoint: &str, id: Uuid) -> String {
-        format!("{}{endpoint}/{id}", self.base)
-    }
-}
-
-/// RFC 7643 section 2.5: an empty list is no attribute.
-fn insert_list(resource: &mut Map<String, Value>, name: &str, list: Vec<Value>) {
-    if !list.is_empty() {
-        resource.insert(name.to_owned(), Value::Array(list));
+    fn location(&self, kind: Kind, id: Uuid) -> String {
+        format!("{}{}/{id}", self.base, kind.endpoint())
     }
 }

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::get;
+use axum::{Extension, Router};
 
 use super::context::Api;
 use super::error::Error;
 use super::settings::Settings;
-use super::{auth, discovery, group, log, user};
+use super::{auth, discovery, endpoints, log};
 use crate::ledger::Ledger;
+use crate::schema::Kind;
 
 /// The API, to be nested under [`BASE_PATH`](super::BASE_PATH). Every answer, 404 and 405 included, is SCIM's, and none is given
 /// without a valid token.
@@ -20,22 +21,8 @@ pub fn router(ledger: Ledger, settings: Settings) -> Router {
         settings: Arc::new(settings),
     };
     Router::new()
-        .route("/Users", get(user::list).post(user::create))
-        .route(
-            "/Users/{id}",
-            get(user::read)
-                .put(user::replace)
-                .patch(user::patch)
-                .delete(user::delete),
-        )
-        .route("/Groups", get(group::list).post(group::create))
-        .route(
-            "/Groups/{id}",
-            get(group::read)
-                .put(group::replace)
-                .patch(group::patch)
-                .delete(group::delete),
-        )
+        .merge(resources(Kind::User))
+        .merge(resources(Kind::Group))
         .route(
             "/ServiceProviderConfig",
             get(discovery::service_provider_config),
@@ -48,4 +35,19 @@ pub fn router(ledger: Ledger, settings: Settings) -> Router {
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .layer(from_fn_with_state(api, auth::authenticate))
         .layer(from_fn(log::log))
+}
+
+/// The endpoints of one kind of resource.
+fn resources(kind: Kind) -> Router {
+    let one = get(endpoints::read)
+        .put(endpoints::replace)
+        .patch(endpoints::patch)
+        .delete(endpoints::delete);
+    Router::new()
+        .route(
+            kind.endpoint(),
+            get(endpoints::list).post(endpoints::create),
+        )
+        .route(&format!("{}/{{id}}", kind.endpoint()), one)
+        .layer(Extension(kind))
 }

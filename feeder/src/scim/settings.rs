@@ -1,7 +1,7 @@
 //! What an operator may say about the SCIM API.
 
 /// Settings of the API. [`Settings::default`] serves plain HTTP on loopback.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Settings {
     /// The URL that clients reach the API by, with its path and without a slash at the end (`https://scim.example.com/scim/v2`).
     /// None: it follows from the request.
@@ -10,17 +10,30 @@ pub struct Settings {
     pub behind_tls_proxy: bool,
     /// Whether the API itself is served over TLS.
     pub tls: bool,
-    /// Longest body that is read, in bytes.
-    pub body_limit: usize,
+    /// What clients may ask for at most.
+    pub limits: Limits,
 }
 
-impl Default for Settings {
-    fn default() -> Settings {
-        Settings {
-            base_url: None,
-            behind_tls_proxy: false,
-            tls: false,
-            body_limit: 1024 * 1024,
+/// The bound of everything that a client can make large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest body, in bytes.
+    pub body_bytes: usize,
+    /// Operations in one Bulk request.
+    pub bulk_operations: usize,
+    /// Resources on one page; `filter.maxResults` of ServiceProviderConfig.
+    pub page: usize,
+    /// Steps of work that reading one request may take: values looked at, compared or copied.
+    pub work: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            body_bytes: 16 << 20,
+            bulk_operations: 1000,
+            page: 1000,
+            work: 20_000_000,
         }
     }
 }

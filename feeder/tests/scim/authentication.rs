@@ -2,7 +2,7 @@ use std::convert::Infallible;
 
 use axum::body::Body;
 use http::{Method, Request, StatusCode};
-use scimesh_feeder::scim::{BASE_PATH, Settings};
+use scimesh_feeder::scim::{BASE_PATH, Limits, Settings};
 use serde_json::{Value, json};
 
 use crate::api::{Api, CORP, EXPIRED, OTHER, request};
@@ -168,7 +168,10 @@ async fn another_tenants_resources_look_like_none() {
 #[tokio::test]
 async fn the_body_of_an_unauthenticated_request_is_not_read() {
     let api = Api::with(Settings {
-        body_limit: 10,
+        limits: Limits {
+            body_bytes: 10,
+            ..Limits::default()
+        },
         ..Settings::default()
     })
     .await;

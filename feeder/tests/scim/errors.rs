@@ -1,6 +1,6 @@
 use axum::body::Body;
 use http::{Method, StatusCode};
-use scimesh_feeder::scim::Settings;
+use scimesh_feeder::scim::{Limits, Settings};
 use serde_json::json;
 
 use crate::api::{Api, CORP, request};
@@ -67,7 +67,10 @@ async fn rfc7644_3_1_json_is_taken_under_both_names_and_nothing_else() {
 #[tokio::test]
 async fn a_body_beyond_the_limit_is_refused() {
     let api = Api::with(Settings {
-        body_limit: 100,
+        limits: Limits {
+            body_bytes: 100,
+            ..Limits::default()
+        },
         ..Settings::default()
     })
     .await;

@@ -12,10 +12,11 @@ use crate::directory::nesting;
 use crate::directory::user::{Attributes, Meta, Slot};
 
 impl Draft {
-    /// A new group. Its id is the server's choice; its members are users and groups of the tenant.
+    /// A new group. Its id is the server's choice: random, and so never used before; its members are users and groups of the tenant.
     pub fn create_group(
         &mut self,
         tenant: &str,
+        id: Uuid,
         attributes: Attributes,
         members: &[Uuid],
     ) -> Result<Arc<Group>, Refused> {
@@ -23,7 +24,7 @@ impl Draft {
         let members = self.slots(tenant, members)?;
         let slot = self.next_slot();
         let meta = Meta::new(self.now);
-        let group = Group::new(slot, Uuid::new_v4(), meta, &attributes, OrdSet::new())?;
+        let group = Group::new(slot, id, meta, &attributes, OrdSet::new())?;
         let terms = group.terms();
         let group = Arc::new(group);
         self.tenant_mut(tenant)?.put_group(group.clone());

@@ -10,15 +10,16 @@ use crate::directory::tenant::Tenant;
 use crate::directory::user::{Attributes, Meta, Slot, User};
 
 impl Draft {
-    /// A new user. Its id is the server's choice.
+    /// A new user. Its id is the server's choice: random, and so never used before.
     pub fn create_user(
         &mut self,
         tenant: &str,
+        id: Uuid,
         attributes: Attributes,
     ) -> Result<Arc<User>, Refused> {
         let meta = Meta::new(self.now);
         let slot = self.next_slot();
-        let user = User::new(slot, Uuid::new_v4(), meta, &attributes)?;
+        let user = User::new(slot, id, meta, &attributes)?;
         self.put_user(tenant, user, Vec::new())
     }
 

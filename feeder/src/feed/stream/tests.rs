@@ -59,7 +59,12 @@ impl Feeder {
                 draft.create_tenant("corp")?;
                 draft.set_binding("corp", binding)?;
                 let group = json!({"displayName": "admins"});
-                let group = draft.create_group("corp", group.as_object().unwrap().clone(), &[])?;
+                let group = draft.create_group(
+                    "corp",
+                    Uuid::new_v4(),
+                    group.as_object().unwrap().clone(),
+                    &[],
+                )?;
                 Ok(group.id)
             })
             .await;
@@ -78,7 +83,8 @@ impl Feeder {
         let user = json!({"userName": name, "externalId": name, "active": true});
         let group = self.group;
         self.write(move |draft| {
-            let user = draft.create_user("corp", user.as_object().unwrap().clone())?;
+            let user =
+                draft.create_user("corp", Uuid::new_v4(), user.as_object().unwrap().clone())?;
             draft.add_members("corp", group, &[user.id])
         })
         .await;
@@ -458,7 +464,12 @@ async fn a_tenants_successor_of_the_same_name_begins_with_nobody() {
             draft.create_tenant("corp")?;
             draft.set_binding("corp", binding)?;
             let group = json!({"displayName": "admins"});
-            draft.create_group("corp", group.as_object().unwrap().clone(), &[])
+            draft.create_group(
+                "corp",
+                Uuid::new_v4(),
+                group.as_object().unwrap().clone(),
+                &[],
+            )
         })
         .await;
     filter.applies().await;

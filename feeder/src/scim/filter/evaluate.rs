@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::scim::schema::{Place, Type};
+use crate::schema::{Place, Type};
 
 use super::{Filter, Operand, Operator};
 

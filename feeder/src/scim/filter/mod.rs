@@ -12,8 +12,8 @@ mod tests;
 
 use thiserror::Error;
 
-use super::dialect::Seen;
-use super::schema::{Place, ResourceType, Unknown};
+use super::reading::Reading;
+use crate::schema::{Place, ResourceType, Unknown};
 
 pub(crate) use operand::{Operand, parse_boolean};
 pub(crate) use parse::Parser;
@@ -121,13 +121,13 @@ pub(crate) enum FilterError {
 }
 
 impl<'s> Filter<'s> {
-    /// Parses a filter over resources of this type. Notes in `seen` what the RFC does not have.
+    /// Parses a filter over resources of this type. Notes in `reading` what the RFC does not have.
     pub(crate) fn parse(
         text: &str,
         resources: &'s ResourceType,
-        seen: &mut Seen,
+        reading: &mut Reading,
     ) -> Result<Filter<'s>, FilterError> {
-        let mut parser = Parser::new(text, seen);
+        let mut parser = Parser::new(text, reading);
         let filter = parser.filter(parse::Scope::Resource(resources))?;
         parser.end()?;
         Ok(filter)

@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::directory::fold;
-use crate::scim::dialect::{Dialect, Seen};
-use crate::scim::schema::{Attribute, Type};
+use crate::schema::{Attribute, Type};
+use crate::scim::dialect::Dialect;
+use crate::scim::reading::Reading;
 
 use super::{FilterError, Operator};
 
@@ -33,7 +34,7 @@ impl Operand {
         attribute: &Attribute,
         operator: Operator,
         literal: Value,
-        seen: &mut Seen,
+        reading: &mut Reading,
     ) -> Result<Operand, FilterError> {
         let unsupported = |why| FilterError::Unsupported {
             attribute: attribute.name.clone(),
@@ -53,7 +54,7 @@ impl Operand {
             }
             (Type::Boolean, Value::Bool(value)) => Operand::Boolean(value),
             (Type::Boolean, Value::String(text)) => {
-                seen.note(Dialect::StringBoolean);
+                reading.note(Dialect::StringBoolean);
                 parse_boolean(&text)
                     .map(Operand::Boolean)
                     .ok_or_else(|| unsupported("is compared with true or false"))?

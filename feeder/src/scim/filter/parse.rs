@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use crate::scim::dialect::{Dialect, Seen};
-use crate::scim::schema::{Attribute, Place, Resolved, ResourceType, Returned, Type};
+use crate::schema::{Attribute, Place, Resolved, ResourceType, Returned, Type};
+use crate::scim::dialect::Dialect;
+use crate::scim::reading::Reading;
 
 use super::{Filter, FilterError, Operand, Operator};
 
@@ -24,17 +25,17 @@ pub(crate) struct Parser<'t> {
     text: &'t str,
     at: usize,
     depth: usize,
-    seen: &'t mut Seen,
+    reading: &'t mut Reading,
 }
 
 impl<'t> Parser<'t> {
     /// At the start of `text`.
-    pub(crate) fn new(text: &'t str, seen: &'t mut Seen) -> Parser<'t> {
+    pub(crate) fn new(text: &'t str, reading: &'t mut Reading) -> Parser<'t> {
         Parser {
             text,
             at: 0,
             depth: 0,
-            seen,
+            reading,
         }
     }
 
@@ -104,7 +105,7 @@ impl<'t> Parser<'t> {
             let name = self.word();
             let sub = Place::within(place.attribute.resolve(name)?);
             let comparison = self.comparison(sub)?;
-            self.seen.note(Dialect::ValuePathComparison);
+            self.reading.note(Dialect::ValuePathComparison);
             element = Filter::And(vec![element, comparison]);
         }
         Ok(Filter::Has {
@@ -145,7 +146,7 @@ impl<'t> Parser<'t> {
         };
         let place = self.comparable(place);
         let literal = self.literal()?;
-        let operand = Operand::new(place.leaf(), operator, literal, self.seen)?;
+        let operand = Operand::new(place.leaf(), operator, literal, self.reading)?;
         Ok(Filter::Compare {
             place,
             operator,
@@ -159,7 +160,7 @@ impl<'t> Parser<'t> {
             && place.attribute.kind == Type::Complex
             && let Some(value) = place.attribute.sub("value")
         {
-            self.seen.note(Dialect::BareComplex);
+            self.reading.note(Dialect::BareComplex);
             return Place {
                 sub: Some(value),
                 ..place
@@ -188,7 +189,7 @@ impl<'t> Parser<'t> {
             },
         };
         if place.bare {
-            self.seen.note(Dialect::BareExtension);
+            self.reading.note(Dialect::BareExtension);
         }
         // RFC 7643 section 4.1.1: a password is never filterable.
         if place.attribute.returned == Returned::Never {

@@ -2,8 +2,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{Filter, FilterError};
-use crate::scim::dialect::{Dialect, Seen};
-use crate::scim::schema::{group, user};
+use crate::schema::{group, user};
+use crate::scim::dialect::Dialect;
+use crate::scim::reading::Reading;
 
 fn bjensen() -> Value {
     json!({
@@ -26,10 +27,10 @@ fn bjensen() -> Value {
 }
 
 #[track_caller]
-fn parsed(text: &str) -> (Filter<'static>, Seen) {
-    let mut seen = Seen::default();
-    match Filter::parse(text, user(), &mut seen) {
-        Ok(filter) => (filter, seen),
+fn parsed(text: &str) -> (Filter<'static>, Reading) {
+    let mut reading = Reading::default();
+    match Filter::parse(text, user(), &mut reading) {
+        Ok(filter) => (filter, reading),
         Err(error) => panic!("{text}: {error}"),
     }
 }
@@ -40,7 +41,7 @@ fn holds(text: &str) -> bool {
 }
 
 fn refused(text: &str) -> FilterError {
-    Filter::parse(text, user(), &mut Seen::default()).expect_err(text)
+    Filter::parse(text, user(), &mut Reading::default()).expect_err(text)
 }
 
 #[test]
@@ -119,7 +120,7 @@ fn rfc7643_2_5_an_absent_attribute_meets_ne_and_null_only() {
 fn entra_compares_behind_a_value_path() {
     let text = r#"emails[type eq "work"].value eq "BJENSEN@example.com""#;
     assert!(holds(text));
-    assert!(parsed(text).1.has(Dialect::ValuePathComparison));
+    assert!(parsed(text).1.seen().has(Dialect::ValuePathComparison));
     // One element has to meet both.
     assert!(!holds(
         r#"emails[type eq "home"].value eq "bjensen@example.com""#
@@ -128,8 +129,8 @@ fn entra_compares_behind_a_value_path() {
 
 #[test]
 fn entra_sends_booleans_as_strings_and_the_manager_without_its_urn() {
-    let (_, seen) = parsed(r#"active eq "True""#);
-    assert!(seen.has(Dialect::StringBoolean));
+    let (_, reading) = parsed(r#"active eq "True""#);
+    assert!(reading.seen().has(Dialect::StringBoolean));
     assert!(holds(r#"active eq "True""#));
     assert!(holds(r#"emails[primary eq "True"].type eq "work""#));
     assert!(holds(r#"id eq "2819c223" and manager eq "26118915""#));
@@ -139,7 +140,12 @@ fn entra_sends_booleans_as_strings_and_the_manager_without_its_urn() {
 #[test]
 fn ping_compares_a_bare_complex_attribute() {
     assert!(holds(r#"emails eq "babs@jensen.org""#));
-    assert!(parsed(r#"emails eq "x""#).1.has(Dialect::BareComplex));
+    assert!(
+        parsed(r#"emails eq "x""#)
+            .1
+            .seen()
+            .has(Dialect::BareComplex)
+    );
     assert!(matches!(
         refused(r#"name eq "Barbara""#),
         FilterError::Unsupported { .. }
@@ -148,11 +154,11 @@ fn ping_compares_a_bare_complex_attribute() {
 
 #[test]
 fn databricks_clients_ask_for_a_reference() {
-    let mut seen = Seen::default();
+    let mut reading = Reading::default();
     let filter = Filter::parse(
         r#"members.$ref ew "/1" or members[$ref pr]"#,
         group(),
-        &mut seen,
+        &mut reading,
     );
     let group = json!({"members": [{"value": "1", "$ref": "https://x/Users/1"}]});
     assert!(filter.unwrap().matches(group.as_object().unwrap()));
@@ -248,7 +254,7 @@ proptest! {
     #[test]
     fn no_text_panics(text: String, parts in prop::collection::vec(fragment(), 0..12)) {
         for text in [text, parts.concat()] {
-            if let Ok(filter) = Filter::parse(&text, user(), &mut Seen::default()) {
+            if let Ok(filter) = Filter::parse(&text, user(), &mut Reading::default()) {
                 filter.matches(bjensen().as_object().unwrap());
             }
         }

@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use super::elements::Elements;
 use super::path::Selection;
 use super::{Op, PatchError, value};
-use crate::scim::dialect::Seen;
-use crate::scim::schema::{Attribute, Type};
+use crate::schema::{Attribute, Type};
+use crate::scim::reading::Reading;
 
 /// Carries out `op` on what `selection` names in `object`. Adding what is there changes nothing; nor does removing what is not. On an error
 /// the object is of no further use.
@@ -15,15 +15,15 @@ pub(super) fn apply(
     op: Op,
     selection: &Selection<'_>,
     value: Option<Value>,
-    seen: &mut Seen,
+    reading: &mut Reading,
 ) -> Result<(), PatchError> {
     let attribute = selection.place.attribute;
     if attribute.multi_valued {
         let mut elements = Elements::new(attribute, object.remove(&attribute.name));
         match (&selection.filter, selection.place.sub) {
-            (Some(filter), sub) => elements.selected(op, filter, sub, value, seen)?,
-            (None, Some(sub)) => elements.only(op, sub, value, seen)?,
-            (None, None) => elements.all(op, value, seen)?,
+            (Some(filter), sub) => elements.selected(op, filter, sub, value, reading)?,
+            (None, Some(sub)) => elements.only(op, sub, value, reading)?,
+            (None, None) => elements.all(op, value, reading)?,
         }
         if let Some(list) = elements.finish()? {
             object.insert(attribute.name.clone(), list);
@@ -36,7 +36,7 @@ pub(super) fn apply(
             object.remove(&attribute.name);
         }
         _ if whole && attribute.kind != Type::Complex => {
-            write(object, op, attribute, value, seen)?;
+            write(object, op, attribute, value, reading)?;
         }
         _ => {
             let mut complex = match object.remove(&attribute.name) {
@@ -44,8 +44,8 @@ pub(super) fn apply(
                 _ => Map::new(),
             };
             match selection.place.sub {
-                Some(sub) => write(&mut complex, op, sub, value, seen)?,
-                None => merge(&mut complex, op, attribute, value, seen)?,
+                Some(sub) => write(&mut complex, op, sub, value, reading)?,
+                None => merge(&mut complex, op, attribute, value, reading)?,
             }
             if !complex.is_empty() {
                 object.insert(attribute.name.clone(), Value::Object(complex));
@@ -61,11 +61,11 @@ pub(super) fn write(
     op: Op,
     attribute: &Attribute,
     value: Option<Value>,
-    seen: &mut Seen,
+    reading: &mut Reading,
 ) -> Result<(), PatchError> {
     let value = match (op, value) {
         (Op::Remove, _) | (_, None) => None,
-        (_, Some(value)) => value::plain(attribute, value, seen)?,
+        (_, Some(value)) => value::plain(attribute, value, reading)?,
     };
     match value {
         Some(value) => {
@@ -85,14 +85,14 @@ pub(super) fn merge(
     op: Op,
     attribute: &Attribute,
     value: Option<Value>,
-    seen: &mut Seen,
+    reading: &mut Reading,
 ) -> Result<(), PatchError> {
     match value {
         None | Some(Value::Null) if op == Op::Add => {}
         None | Some(Value::Null) => complex.clear(),
         Some(value) => {
-            for (sub, value) in value::parts(attribute, value, seen)? {
-                write(complex, op, sub, Some(value), seen)?;
+            for (sub, value) in value::parts(attribute, value, reading)? {
+                write(complex, op, sub, Some(value), reading)?;
             }
         }
     }

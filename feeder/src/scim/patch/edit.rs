@@ -7,8 +7,9 @@ use serde_json::{Map, Value};
 use super::path::{Selection, Target};
 use super::{Edited, MemberChange, Op, Operation, PatchError, ValueError, change, members};
 use crate::directory::Attributes;
-use crate::scim::dialect::{Dialect, Seen};
-use crate::scim::schema::{Mutability, Place, Resolved, ResourceType, Schema};
+use crate::schema::{Mutability, Place, Resolved, ResourceType, Schema};
+use crate::scim::dialect::Dialect;
+use crate::scim::reading::Reading;
 
 /// Whether the client named an attribute as the target, or it came along in a value. The first is an error where the second is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,21 +20,25 @@ enum Named {
 
 /// Attributes being changed. Dropped on any error, so nothing is half-applied.
 #[derive(Debug)]
-pub(crate) struct Edit<'s> {
+pub(crate) struct Edit<'s, 'r> {
     resources: &'s ResourceType,
     attributes: Attributes,
     members: Vec<MemberChange>,
-    seen: Seen,
+    reading: &'r mut Reading,
 }
 
-impl<'s> Edit<'s> {
+impl<'s, 'r> Edit<'s, 'r> {
     /// From these attributes.
-    pub(crate) fn new(resources: &'s ResourceType, attributes: Attributes) -> Edit<'s> {
+    pub(crate) fn new(
+        resources: &'s ResourceType,
+        attributes: Attributes,
+        reading: &'r mut Reading,
+    ) -> Edit<'s, 'r> {
         Edit {
             resources,
             attributes,
             members: Vec::new(),
-            seen: Seen::default(),
+            reading,
         }
     }
 
@@ -62,7 +67,7 @@ impl<'s> Edit<'s> {
         if op != Op::Remove && value.is_none() {
             return Err(PatchError::Value(ValueError::Missing(path)));
         }
-        match Target::parse(&path, self.resources, &mut self.seen)? {
+        match Target::parse(&path, self.resources, self.reading)? {
             Target::Attribute(selection) => self.attribute(op, &selection, value, Named::ByPath),
             Target::Schema(schema) => self.schema(op, schema, value, &mut BTreeSet::new()),
         }
@@ -89,7 +94,6 @@ impl<'s> Edit<'s> {
         Ok(Edited {
             attributes: self.attributes,
             members: self.members,
-            seen: self.seen,
         })
     }
 
@@ -112,10 +116,10 @@ impl<'s> Edit<'s> {
                 Some(schema) => format!("{}:{key}", schema.id),
                 None => key,
             };
-            let target = match Target::parse(&path, self.resources, &mut self.seen) {
+            let target = match Target::parse(&path, self.resources, self.reading) {
                 Ok(target) => target,
                 Err(PatchError::Unknown(unknown)) if !self.grants(&path) => {
-                    self.seen.ignored(unknown);
+                    self.reading.ignored(unknown);
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -127,11 +131,11 @@ impl<'s> Edit<'s> {
                 Target::Schema(schema) => self.schema(op, schema, Some(value), given)?,
                 Target::Attribute(selection) => {
                     if selection.filter.is_some() || selection.place.sub.is_some() {
-                        self.seen.note(Dialect::PathKey);
+                        self.reading.note(Dialect::PathKey);
                     }
                     let place = &selection.place;
                     if within.is_none() && place.extension.is_some() && !place.bare {
-                        self.seen.note(Dialect::UrnKey);
+                        self.reading.note(Dialect::UrnKey);
                     }
                     self.attribute(op, &selection, Some(value), Named::ByKey)?;
                 }
@@ -196,7 +200,7 @@ impl<'s> Edit<'s> {
     ) -> Result<(), PatchError> {
         let place = &selection.place;
         if place.is("members") {
-            let change = members::change(op, selection, value, &mut self.seen)?;
+            let change = members::change(op, selection, value, self.reading)?;
             self.member_change(change);
             return Ok(());
         }
@@ -207,12 +211,12 @@ impl<'s> Edit<'s> {
             (Mutability::ReadOnly, Named::ByKey) => {
                 // `schemas` is in every body and says nothing that the other keys don't.
                 if !place.is("schemas") {
-                    self.seen.note(Dialect::ReadOnlyIgnored);
+                    self.reading.note(Dialect::ReadOnlyIgnored);
                 }
                 return Ok(());
             }
             (Mutability::WriteOnly, _) => {
-                self.seen.note(Dialect::PasswordDropped);
+                self.reading.note(Dialect::PasswordDropped);
                 return Ok(());
             }
             (Mutability::ReadWrite | Mutability::Immutable, _) => {}
@@ -227,13 +231,13 @@ impl<'s> Edit<'s> {
             return Ok(());
         }
         let Some(schema) = place.extension else {
-            return change::apply(&mut self.attributes, op, selection, value, &mut self.seen);
+            return change::apply(&mut self.attributes, op, selection, value, self.reading);
         };
         let mut extension = match self.attributes.remove(&schema.id) {
             Some(Value::Object(extension)) => extension,
             _ => Map::new(),
         };
-        change::apply(&mut extension, op, selection, value, &mut self.seen)?;
+        change::apply(&mut extension, op, selection, value, self.reading)?;
         if !extension.is_empty() {
             self.attributes
                 .insert(schema.id.clone(), Value::Object(extension));

@@ -5,9 +5,10 @@ use serde_json::{Map, Value};
 use super::change::{merge, write};
 use super::{Op, PatchError, ValueError, value};
 use crate::directory::fold;
-use crate::scim::dialect::{Dialect, Seen};
+use crate::schema::Attribute;
+use crate::scim::dialect::Dialect;
 use crate::scim::filter::{Filter, Operand, Operator};
-use crate::scim::schema::Attribute;
+use crate::scim::reading::Reading;
 
 /// More values of one attribute than this are refused: each is compared with the others.
 const MAX_VALUES: usize = 1000;
@@ -45,14 +46,14 @@ impl<'s> Elements<'s> {
         &mut self,
         op: Op,
         value: Option<Value>,
-        seen: &mut Seen,
+        reading: &mut Reading,
     ) -> Result<(), PatchError> {
         match (op, value) {
             (Op::Remove, None | Some(Value::Null)) => self.list.clear(),
             // The RFC has no value here and would remove everything: whoever names what to remove means no more than that.
             (Op::Remove, Some(value)) => {
-                seen.note(Dialect::RemoveByValue);
-                let named = value::many(self.attribute, value, seen)?;
+                reading.note(Dialect::RemoveByValue);
+                let named = value::many(self.attribute, value, reading)?;
                 let attribute = self.attribute;
                 self.list.retain(|e| {
                     !named
@@ -64,7 +65,7 @@ impl<'s> Elements<'s> {
                 if op == Op::Replace {
                     self.list.clear();
                 }
-                for value in value::many(self.attribute, value.unwrap_or_default(), seen)? {
+                for value in value::many(self.attribute, value.unwrap_or_default(), reading)? {
                     self.push(value)?;
                 }
             }
@@ -78,7 +79,7 @@ impl<'s> Elements<'s> {
         op: Op,
         sub: &Attribute,
         value: Option<Value>,
-        seen: &mut Seen,
+        reading: &mut Reading,
     ) -> Result<(), PatchError> {
         if op != Op::Remove {
             match self.list.len() {
@@ -92,7 +93,7 @@ impl<'s> Elements<'s> {
             }
         }
         for element in &mut self.list {
-            element.write(op, sub, value.clone(), seen)?;
+            element.write(op, sub, value.clone(), reading)?;
         }
         Ok(())
     }
@@ -104,8 +105,9 @@ impl<'s> Elements<'s> {
         filter: &Filter<'_>,
         sub: Option<&Attribute>,
         value: Option<Value>,
-        seen: &mut Seen,
+        reading: &mut Reading,
     ) -> Result<(), PatchError> {
+        reading.spend(self.list.len())?;
         let selects = |element: &Element| matches!(&element.value, Value::Object(object) if filter.matches(object));
         let unassigned = matches!(value, None | Some(Value::Null));
         if sub.is_none() && (op == Op::Remove || (op == Op::Replace && unassigned)) {
@@ -115,8 +117,8 @@ impl<'s> Elements<'s> {
         if op == Op::Remove || unassigned || self.list.iter().any(selects) {
             for element in self.list.iter_mut().filter(|element| selects(element)) {
                 match sub {
-                    Some(sub) => element.write(op, sub, value.clone(), seen)?,
-                    None => element.put(op, self.attribute, value.clone(), seen)?,
+                    Some(sub) => element.write(op, sub, value.clone(), reading)?,
+                    None => element.put(op, self.attribute, value.clone(), reading)?,
                 }
             }
             return Ok(());
@@ -125,14 +127,14 @@ impl<'s> Elements<'s> {
         let created = described(filter).ok_or(PatchError::NoTarget(
             "no value matches the filter, and it does not describe one to create",
         ))?;
-        seen.note(Dialect::CreatedByPath);
+        reading.note(Dialect::CreatedByPath);
         let mut element = Element {
             value: Value::Object(created),
             written: true,
         };
         match sub {
-            Some(sub) => element.write(op, sub, value, seen)?,
-            None => element.put(Op::Add, self.attribute, value, seen)?,
+            Some(sub) => element.write(op, sub, value, reading)?,
+            None => element.put(Op::Add, self.attribute, value, reading)?,
         }
         self.push(element.value)
     }
@@ -187,11 +189,11 @@ impl Element {
         op: Op,
         sub: &Attribute,
         value: Option<Value>,
-        seen: &mut Seen,
+        reading: &mut Reading,
     ) -> Result<(), PatchError> {
         self.written = true;
         match &mut self.value {
-            Value::Object(object) => write(object, op, sub, value, seen),
+            Value::Object(object) => write(object, op, sub, value, reading),
             _ => Err(PatchError::NoTarget("the value has no sub-attributes")),
         }
     }
@@ -202,7 +204,7 @@ impl Element {
         op: Op,
         attribute: &Attribute,
         value: Option<Value>,
-        seen: &mut Seen,
+        reading: &mut Reading,
     ) -> Result<(), PatchError> {
         self.written = true;
         let Value::Object(object) = &mut self.value else {
@@ -211,7 +213,7 @@ impl Element {
         if op == Op::Replace {
             object.clear();
         }
-        merge(object, op, attribute, value, seen)
+        merge(object, op, attribute, value, reading)
     }
 }
 

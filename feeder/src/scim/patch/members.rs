@@ -5,9 +5,10 @@ use uuid::Uuid;
 
 use super::path::Selection;
 use super::{Op, PatchError};
-use crate::scim::dialect::{Dialect, Seen};
+use crate::scim::dialect::Dialect;
 use crate::scim::filter::{Filter, Operand, Operator};
 use crate::scim::id;
+use crate::scim::reading::Reading;
 
 /// One step; the directory carries it out without looking at other members.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub(crate) fn change(
     op: Op,
     selection: &Selection<'_>,
     value: Option<Value>,
-    seen: &mut Seen,
+    reading: &mut Reading,
 ) -> Result<MemberChange, PatchError> {
     if selection.place.sub.is_some() {
         return Err(PatchError::Path(
@@ -34,27 +35,27 @@ pub(crate) fn change(
     }
     match (op, &selection.filter, value) {
         (Op::Remove, Some(filter), None | Some(Value::Null)) => {
-            selected(filter, seen).map(MemberChange::Remove)
+            selected(filter, reading).map(MemberChange::Remove)
         }
         (_, Some(_), _) => Err(PatchError::Path(
             "members[…] can only be removed, and without a value",
         )),
         (Op::Remove, None, None | Some(Value::Null)) => Ok(MemberChange::Set(Vec::new())),
         (Op::Remove, None, Some(value)) => {
-            seen.note(Dialect::RemoveByValue);
-            let named = named(value, seen)?;
-            let ids = named.iter().filter_map(|text| removed(text, seen));
+            reading.note(Dialect::RemoveByValue);
+            let named = named(value, reading)?;
+            let ids = named.iter().filter_map(|text| removed(text, reading));
             Ok(MemberChange::Remove(ids.collect()))
         }
-        (Op::Add, None, Some(value)) => existing(value, seen).map(MemberChange::Add),
-        (Op::Replace, None, Some(value)) => existing(value, seen).map(MemberChange::Set),
+        (Op::Add, None, Some(value)) => existing(value, reading).map(MemberChange::Add),
+        (Op::Replace, None, Some(value)) => existing(value, reading).map(MemberChange::Set),
         (Op::Add | Op::Replace, None, None) => Err(PatchError::Members("no value")),
     }
 }
 
 /// The ids of members to be; each has to be one.
-fn existing(value: Value, seen: &mut Seen) -> Result<Vec<Uuid>, PatchError> {
-    named(value, seen)?
+fn existing(value: Value, reading: &mut Reading) -> Result<Vec<Uuid>, PatchError> {
+    named(value, reading)?
         .iter()
         .map(|text| {
             id::parse(text).ok_or(PatchError::Members(
@@ -66,21 +67,21 @@ fn existing(value: Value, seen: &mut Seen) -> Result<Vec<Uuid>, PatchError> {
 
 /// The id of who is to go; none if it can't be an id, which is no member already. Here another spelling of an id is that id: if it were nobody's,
 /// the IdP would be told that someone is out who is in.
-fn removed(text: &str, seen: &mut Seen) -> Option<Uuid> {
+fn removed(text: &str, reading: &mut Reading) -> Option<Uuid> {
     id::parse(text).or_else(|| {
         let id = Uuid::try_parse(text).ok()?;
-        seen.note(Dialect::IdSpelling);
+        reading.note(Dialect::IdSpelling);
         Some(id)
     })
 }
 
 /// The `value` of each member given: a list of objects, or one object.
-fn named(value: Value, seen: &mut Seen) -> Result<Vec<String>, PatchError> {
+fn named(value: Value, reading: &mut Reading) -> Result<Vec<String>, PatchError> {
     match value {
         Value::Null => Ok(Vec::new()),
         Value::Array(members) => members.into_iter().map(member).collect(),
         Value::Object(_) => {
-            seen.note(Dialect::SingleForList);
+            reading.note(Dialect::SingleForList);
             member(value).map(|member| vec![member])
         }
         _ => Err(PatchError::Members("not a list of objects")),
@@ -106,7 +107,7 @@ fn member(member: Value) -> Result<String, PatchError> {
 }
 
 /// The ids that a filter names: `value eq "…"`, or several joined by `or`. Anything else would need the list of members.
-fn selected(filter: &Filter<'_>, seen: &mut Seen) -> Result<Vec<Uuid>, PatchError> {
+fn selected(filter: &Filter<'_>, reading: &mut Reading) -> Result<Vec<Uuid>, PatchError> {
     let mut ids = Vec::new();
     let alternatives = match filter {
         Filter::Or(filters) => filters.as_slice(),
@@ -118,7 +119,7 @@ fn selected(filter: &Filter<'_>, seen: &mut Seen) -> Result<Vec<Uuid>, PatchErro
                 place,
                 operator: Operator::Equal,
                 operand: Operand::Text { written, .. },
-            } if place.is("value") => ids.extend(removed(written, seen)),
+            } if place.is("value") => ids.extend(removed(written, reading)),
             _ => {
                 return Err(PatchError::Members(
                     "only value eq \"…\" selects members to remove",

@@ -18,10 +18,10 @@ use serde_json::Value;
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::dialect::Seen;
 use super::filter::FilterError;
-use super::schema::{ResourceType, Unknown};
+use super::reading::{Reading, TooMuchWork};
 use crate::directory::Attributes;
+use crate::schema::{ResourceType, Unknown};
 
 pub(crate) use members::MemberChange;
 pub(crate) use operation::{Op, Operation};
@@ -34,8 +34,6 @@ pub(crate) struct Edited {
     pub(crate) attributes: Attributes,
     /// What happens to its members, in this order.
     pub(crate) members: Vec<MemberChange>,
-    /// What was let through.
-    pub(crate) seen: Seen,
 }
 
 impl Edited {
@@ -75,14 +73,21 @@ pub(crate) enum PatchError {
     /// Nothing there to operate on.
     #[error("{0}")]
     NoTarget(&'static str),
+    /// It would take too long.
+    #[error(transparent)]
+    Work(#[from] TooMuchWork),
     /// A shape of `members` that is not understood, and so might mean anything.
     #[error("members: {0}")]
     Members(&'static str),
 }
 
 /// The resource that a POST describes. An absent `active` is true.
-pub(crate) fn create(resources: &ResourceType, body: Value) -> Result<Edited, PatchError> {
-    let mut edit = edit::Edit::new(resources, Attributes::new());
+pub(crate) fn create(
+    resources: &ResourceType,
+    body: Value,
+    reading: &mut Reading,
+) -> Result<Edited, PatchError> {
+    let mut edit = edit::Edit::new(resources, Attributes::new(), reading);
     edit.body(body)?;
     edit.default_active(Value::Bool(true));
     edit.finish()
@@ -93,8 +98,9 @@ pub(crate) fn replace(
     resources: &ResourceType,
     current: &Attributes,
     body: Value,
+    reading: &mut Reading,
 ) -> Result<Edited, PatchError> {
-    let mut edit = edit::Edit::new(resources, Attributes::new());
+    let mut edit = edit::Edit::new(resources, Attributes::new(), reading);
     edit.body(body)?;
     edit.default_active(current.get("active").cloned().unwrap_or(Value::Bool(false)));
     edit.finish()
@@ -105,8 +111,9 @@ pub(crate) fn patch(
     resources: &ResourceType,
     current: Attributes,
     operations: Vec<Operation>,
+    reading: &mut Reading,
 ) -> Result<Edited, PatchError> {
-    let mut edit = edit::Edit::new(resources, current);
+    let mut edit = edit::Edit::new(resources, current, reading);
     for operation in operations {
         edit.operation(operation)?;
     }

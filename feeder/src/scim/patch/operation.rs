@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::PatchError;
-use crate::scim::dialect::{Dialect, Seen};
+use crate::scim::dialect::Dialect;
+use crate::scim::reading::Reading;
 
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +27,7 @@ pub(crate) struct Operation {
 
 impl Operation {
     /// The operations of a PATCH body, in order. Keys and `op` in any case; `schemas` may be absent.
-    pub(crate) fn parse(body: Value, seen: &mut Seen) -> Result<Vec<Operation>, PatchError> {
+    pub(crate) fn parse(body: Value, reading: &mut Reading) -> Result<Vec<Operation>, PatchError> {
         let Value::Object(mut body) = body else {
             return Err(PatchError::Body("the body is not a JSON object"));
         };
@@ -42,24 +43,24 @@ impl Operation {
         match operations {
             Some(Value::Array(operations)) => operations
                 .into_iter()
-                .map(|operation| Operation::parse_one(operation, seen))
+                .map(|operation| Operation::parse_one(operation, reading))
                 .collect(),
             _ => Err(PatchError::Body("\"Operations\" is not a list")),
         }
     }
 
-    fn parse_one(operation: Value, seen: &mut Seen) -> Result<Operation, PatchError> {
+    fn parse_one(operation: Value, reading: &mut Reading) -> Result<Operation, PatchError> {
         let Value::Object(mut operation) = operation else {
             return Err(PatchError::Body("an operation is not a JSON object"));
         };
         let op = match take(&mut operation, "op")? {
-            Some(Value::String(op)) => parse_op(&op, seen)?,
+            Some(Value::String(op)) => parse_op(&op, reading)?,
             _ => return Err(PatchError::Body("an operation without \"op\"")),
         };
         let path = match take(&mut operation, "path")? {
             None | Some(Value::Null) => None,
             Some(Value::String(path)) if path.trim().is_empty() => {
-                seen.note(Dialect::EmptyPath);
+                reading.note(Dialect::EmptyPath);
                 None
             }
             Some(Value::String(path)) => Some(path),
@@ -70,10 +71,10 @@ impl Operation {
     }
 }
 
-fn parse_op(op: &str, seen: &mut Seen) -> Result<Op, PatchError> {
+fn parse_op(op: &str, reading: &mut Reading) -> Result<Op, PatchError> {
     let lower = op.to_ascii_lowercase();
     if lower != op {
-        seen.note(Dialect::CapitalOp);
+        reading.note(Dialect::CapitalOp);
     }
     match lower.as_str() {
         "add" => Ok(Op::Add),

@@ -1,9 +1,10 @@
 //! PATCH paths (RFC 7644 section 3.5.2, figure 7): `[URN:]attribute[filter][.sub]`.
 
 use super::PatchError;
-use crate::scim::dialect::{Dialect, Seen};
+use crate::schema::{Place, Resolved, ResourceType, Schema};
+use crate::scim::dialect::Dialect;
 use crate::scim::filter::{Filter, FilterError, Parser};
-use crate::scim::schema::{Place, Resolved, ResourceType, Schema};
+use crate::scim::reading::Reading;
 
 /// What a path leads to.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,14 +25,14 @@ pub(crate) struct Selection<'s> {
 }
 
 impl<'s> Target<'s> {
-    /// Parses a path. Notes in `seen` what the RFC does not have.
+    /// Parses a path. Notes in `reading` what the RFC does not have.
     pub(crate) fn parse(
         text: &str,
         resources: &'s ResourceType,
-        seen: &mut Seen,
+        reading: &mut Reading,
     ) -> Result<Target<'s>, PatchError> {
         let text = text.trim();
-        let mut parser = Parser::new(text, seen);
+        let mut parser = Parser::new(text, reading);
         let place = match resources.resolve(parser.word())? {
             Resolved::Schema(schema) => {
                 parser.end().map_err(trailing)?;
@@ -51,7 +52,7 @@ impl<'s> Target<'s> {
         }
         parser.end().map_err(trailing)?;
         if place.bare {
-            seen.note(Dialect::BareExtension);
+            reading.note(Dialect::BareExtension);
         }
         Ok(Target::Attribute(selection))
     }

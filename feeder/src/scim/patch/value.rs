@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::scim::dialect::{Dialect, Seen};
+use crate::schema::{Attribute, Mutability, Type};
+use crate::scim::dialect::Dialect;
 use crate::scim::filter::parse_boolean;
-use crate::scim::schema::{Attribute, Mutability, Type};
+use crate::scim::reading::Reading;
 
 /// A value that an attribute can't have.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -43,14 +44,14 @@ pub(crate) enum ValueError {
 pub(crate) fn one(
     attribute: &Attribute,
     value: Value,
-    seen: &mut Seen,
+    reading: &mut Reading,
 ) -> Result<Option<Value>, ValueError> {
     if attribute.kind != Type::Complex {
-        return plain(attribute, value, seen);
+        return plain(attribute, value, reading);
     }
     let mut object = Map::new();
-    for (sub, value) in parts(attribute, value, seen)? {
-        if let Some(value) = plain(sub, value, seen)? {
+    for (sub, value) in parts(attribute, value, reading)? {
+        if let Some(value) = plain(sub, value, reading)? {
             object.insert(sub.name.clone(), value);
         }
     }
@@ -61,19 +62,19 @@ pub(crate) fn one(
 pub(crate) fn many(
     attribute: &Attribute,
     value: Value,
-    seen: &mut Seen,
+    reading: &mut Reading,
 ) -> Result<Vec<Value>, ValueError> {
     let values = match value {
         Value::Null => return Ok(Vec::new()),
         Value::Array(values) => values,
         value => {
-            seen.note(Dialect::SingleForList);
+            reading.note(Dialect::SingleForList);
             vec![value]
         }
     };
     values
         .into_iter()
-        .filter_map(|value| one(attribute, value, seen).transpose())
+        .filter_map(|value| one(attribute, value, reading).transpose())
         .collect()
 }
 
@@ -81,16 +82,16 @@ pub(crate) fn many(
 pub(crate) fn parts<'s>(
     attribute: &'s Attribute,
     value: Value,
-    seen: &mut Seen,
+    reading: &mut Reading,
 ) -> Result<Vec<(&'s Attribute, Value)>, ValueError> {
     let object = match value {
         Value::Null => return Ok(Vec::new()),
         Value::Object(object) => object,
         Value::Array(mut list) if list.len() < 2 && !attribute.multi_valued => {
-            seen.note(Dialect::ListForSingle);
+            reading.note(Dialect::ListForSingle);
             return match list.pop() {
                 Some(Value::Array(_)) => Err(wrong(attribute, "an object")),
-                Some(only) => parts(attribute, only, seen),
+                Some(only) => parts(attribute, only, reading),
                 None => Ok(Vec::new()),
             };
         }
@@ -99,7 +100,7 @@ pub(crate) fn parts<'s>(
             let value = attribute
                 .sub("value")
                 .ok_or_else(|| wrong(attribute, "an object"))?;
-            seen.note(Dialect::PlainForComplex);
+            reading.note(Dialect::PlainForComplex);
             return Ok(vec![(value, scalar)]);
         }
     };
@@ -109,7 +110,7 @@ pub(crate) fn parts<'s>(
         let sub = match attribute.resolve(&key) {
             Ok(sub) => sub,
             Err(unknown) => {
-                seen.ignored(unknown);
+                reading.ignored(unknown);
                 continue;
             }
         };
@@ -117,7 +118,7 @@ pub(crate) fn parts<'s>(
             return Err(ValueError::Twice(sub.name.clone()));
         }
         match sub.mutability {
-            Mutability::ReadOnly => seen.note(Dialect::ReadOnlyIgnored),
+            Mutability::ReadOnly => reading.note(Dialect::ReadOnlyIgnored),
             _ => parts.push((sub, value)),
         }
     }
@@ -128,14 +129,14 @@ pub(crate) fn parts<'s>(
 pub(crate) fn plain(
     attribute: &Attribute,
     value: Value,
-    seen: &mut Seen,
+    reading: &mut Reading,
 ) -> Result<Option<Value>, ValueError> {
     match (attribute.kind, value) {
         (_, Value::Null) => Ok(None),
         (Type::Boolean, Value::Bool(value)) => Ok(Some(Value::Bool(value))),
         (Type::Boolean, Value::String(text)) => match parse_boolean(&text) {
             Some(value) => {
-                seen.note(Dialect::StringBoolean);
+                reading.note(Dialect::StringBoolean);
                 Ok(Some(Value::Bool(value)))
             }
             None => Err(wrong(attribute, "a boolean")),

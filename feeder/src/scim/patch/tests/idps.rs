@@ -2,10 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{ANNE, BOB, members_after, object, patched, user_after, user_refused, user_with};
-use crate::scim::dialect::{Dialect, Seen};
-use crate::scim::patch::{MemberChange, Operation, PatchError, create, replace};
-use crate::scim::schema::{ENTERPRISE_USER, group, user};
+use super::{
+    ANNE, BOB, create, members_after, object, patched, replace, user_after, user_refused, user_with,
+};
+use crate::schema::{ENTERPRISE_USER, group, user};
+use crate::scim::dialect::Dialect;
+use crate::scim::patch::{MemberChange, Operation, PatchError};
+use crate::scim::reading::Reading;
 
 #[test]
 fn a_shape_that_touches_active_and_is_not_understood_is_refused() {
@@ -240,7 +243,7 @@ fn a_member_leaves_under_any_spelling_of_its_id() {
 fn what_stands_beside_the_operations_is_not_ignored_if_it_would_be_access() {
     for name in ["active", "Active", "members"] {
         let body = json!({"Operations": [], (name): false});
-        let parsed = Operation::parse(body, &mut Seen::default());
+        let parsed = Operation::parse(body, &mut Reading::default());
         assert!(parsed.is_err(), "{name} gave {parsed:?}");
     }
 }

@@ -7,10 +7,11 @@ mod rfc;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Edited, MemberChange, Operation, PatchError, patch};
+use super::{Edited, MemberChange, Operation, PatchError};
 use crate::directory::Attributes;
+use crate::schema::{ResourceType, group, user};
 use crate::scim::dialect::Seen;
-use crate::scim::schema::{ResourceType, group, user};
+use crate::scim::reading::Reading;
 
 const ANNE: Uuid = Uuid::from_u128(0xa);
 const BOB: Uuid = Uuid::from_u128(0xb);
@@ -22,16 +23,45 @@ fn object(value: Value) -> Attributes {
     }
 }
 
+/// What a body made, and what it was let through with.
+#[derive(Debug)]
+struct Done {
+    attributes: Attributes,
+    members: Vec<MemberChange>,
+    seen: Seen,
+}
+
+fn read(edit: impl FnOnce(&mut Reading) -> Result<Edited, PatchError>) -> Result<Done, PatchError> {
+    let mut reading = Reading::default();
+    let edited = edit(&mut reading)?;
+    Ok(Done {
+        attributes: edited.attributes,
+        members: edited.members,
+        seen: reading.seen().clone(),
+    })
+}
+
+fn create(resources: &ResourceType, body: Value) -> Result<Done, PatchError> {
+    read(|reading| super::create(resources, body, reading))
+}
+
+fn replace(
+    resources: &ResourceType,
+    current: &Attributes,
+    body: Value,
+) -> Result<Done, PatchError> {
+    read(|reading| super::replace(resources, current, body, reading))
+}
+
 fn patched(
     resources: &ResourceType,
     current: Value,
     operations: Value,
-) -> Result<Edited, PatchError> {
-    let mut seen = Seen::default();
-    let operations = Operation::parse(json!({"Operations": operations}), &mut seen)?;
-    let mut edited = patch(resources, object(current), operations)?;
-    edited.seen.merge(seen);
-    Ok(edited)
+) -> Result<Done, PatchError> {
+    read(|reading| {
+        let operations = Operation::parse(json!({"Operations": operations}), reading)?;
+        super::patch(resources, object(current), operations, reading)
+    })
 }
 
 fn user_with(extra: Value) -> Value {

@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{ANNE, patched, user_with};
-use crate::scim::dialect::Seen;
-use crate::scim::patch::{Operation, create, replace};
-use crate::scim::schema::{ENTERPRISE_USER, group, user};
+use super::{ANNE, create, patched, replace, user_with};
+use crate::schema::{ENTERPRISE_USER, group, user};
+use crate::scim::patch::Operation;
+use crate::scim::reading::Reading;
 
 fn json_value() -> impl Strategy<Value = Value> {
     let key = prop_oneof![
@@ -64,7 +64,7 @@ proptest! {
     fn no_body_panics(body in json_value(), operations in prop::collection::vec(any_operation(), 0..4)) {
         for resources in [user(), group()] {
             let _ = create(resources, body.clone());
-            let _ = Operation::parse(body.clone(), &mut Seen::default());
+            let _ = Operation::parse(body.clone(), &mut Reading::default());
             let _ = patched(resources, user_with(json!({"displayName": "x"})), json!(operations));
         }
     }

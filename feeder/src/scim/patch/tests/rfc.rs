@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{ANNE, BOB, object, user_after, user_refused, user_with};
-use crate::scim::patch::{MemberChange, PatchError, ValueError, create, replace};
-use crate::scim::schema::{ENTERPRISE_USER, group, user};
+use super::{ANNE, BOB, create, object, replace, user_after, user_refused, user_with};
+use crate::schema::{ENTERPRISE_USER, group, user};
+use crate::scim::patch::{MemberChange, PatchError, ValueError};
 
 #[test]
 fn rfc7644_3_5_2_1_add() {

@@ -1,7 +1,7 @@
 //! Schemas as data (RFC 7643 sections 2 and 7): what attributes there are and what each demands.
 //!
 //! Everything that depends on an attribute asks here: names and their canonical spelling, types, PATCH, filters, projection and `/Schemas`.
-//! It knows nothing of requests or of stored resources.
+//! A tenant has its own [`Schemas`]. Nothing here knows of requests or of stored resources.
 
 mod attribute;
 mod enterprise;
@@ -9,7 +9,7 @@ mod group;
 mod resolve;
 mod user;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde::Serialize;
 
@@ -48,13 +48,49 @@ impl Schema {
     }
 }
 
-/// A kind of resource: its core schema and the extensions it may carry (RFC 7643 section 6).
+/// Which kind of resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    /// A person or a machine.
+    User,
+    /// A group of users and groups.
+    Group,
+}
+
+impl Kind {
+    /// Every kind, in the order of `/ResourceTypes`.
+    pub(crate) const ALL: [Kind; 2] = [Kind::User, Kind::Group];
+
+    /// `User` or `Group`.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Kind::User => "User",
+            Kind::Group => "Group",
+        }
+    }
+
+    /// The attribute that says who is in what: it is no part of a stored resource's attributes.
+    pub(crate) fn related(self) -> &'static str {
+        match self {
+            Kind::User => "groups",
+            Kind::Group => "members",
+        }
+    }
+
+    /// Its endpoint below the base URL, with the slash.
+    pub(crate) fn endpoint(self) -> &'static str {
+        match self {
+            Kind::User => "/Users",
+            Kind::Group => "/Groups",
+        }
+    }
+}
+
+/// A resource type: its core schema and the extensions it may carry (RFC 7643 section 6).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ResourceType {
-    /// `User` or `Group`.
-    pub(crate) name: String,
-    /// Its endpoint below the base URL, with the slash.
-    pub(crate) endpoint: String,
+    /// Of what.
+    pub(crate) kind: Kind,
     /// What it is.
     pub(crate) description: String,
     /// Its core schema.
@@ -72,35 +108,60 @@ impl ResourceType {
     }
 }
 
-/// Users.
+/// What a tenant's resources look like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Schemas {
+    users: ResourceType,
+    groups: ResourceType,
+}
+
+impl Schemas {
+    /// Those of every tenant: the RFC's, with the enterprise extension.
+    pub(crate) fn standard() -> &'static Arc<Schemas> {
+        static STANDARD: LazyLock<Arc<Schemas>> = LazyLock::new(|| {
+            let users = ResourceType {
+                kind: Kind::User,
+                description: "User account, of a person or a machine".to_owned(),
+                core: user::schema(),
+                extensions: vec![enterprise::schema()],
+                common: common(),
+            };
+            let groups = ResourceType {
+                kind: Kind::Group,
+                description: "Group of users and groups".to_owned(),
+                core: group::schema(),
+                extensions: Vec::new(),
+                common: common(),
+            };
+            Arc::new(Schemas { users, groups })
+        });
+        &STANDARD
+    }
+
+    /// The resource type of this kind.
+    pub(crate) fn of(&self, kind: Kind) -> &ResourceType {
+        match kind {
+            Kind::User => &self.users,
+            Kind::Group => &self.groups,
+        }
+    }
+
+    /// Both, in the order of `/ResourceTypes`.
+    pub(crate) fn all(&self) -> [&ResourceType; 2] {
+        Kind::ALL.map(|kind| self.of(kind))
+    }
+}
+
+/// Users as every tenant has them.
+#[cfg(test)]
 pub(crate) fn user() -> &'static ResourceType {
-    static USER_TYPE: LazyLock<ResourceType> = LazyLock::new(|| ResourceType {
-        name: "User".to_owned(),
-        endpoint: "/Users".to_owned(),
-        description: "User account, of a person or a machine".to_owned(),
-        core: user::schema(),
-        extensions: vec![enterprise::schema()],
-        common: common(),
-    });
-    &USER_TYPE
+    Schemas::standard().of(Kind::User)
 }
 
-/// Groups.
+/// Groups as every tenant has them.
+#[cfg(test)]
 pub(crate) fn group() -> &'static ResourceType {
-    static GROUP_TYPE: LazyLock<ResourceType> = LazyLock::new(|| ResourceType {
-        name: "Group".to_owned(),
-        endpoint: "/Groups".to_owned(),
-        description: "Group of users and groups".to_owned(),
-        core: group::schema(),
-        extensions: Vec::new(),
-        common: common(),
-    });
-    &GROUP_TYPE
-}
-
-/// Every resource type, in the order of `/ResourceTypes`.
-pub(crate) fn resource_types() -> [&'static ResourceType; 2] {
-    [user(), group()]
+    Schemas::standard().of(Kind::Group)
 }
 
 fn common() -> Vec<Attribute> {

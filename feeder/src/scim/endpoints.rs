@@ -1,0 +1,118 @@
+//! `/Users` and `/Groups`, which are handled alike: each handler is told the kind by its route.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::response::Response;
+use http::{HeaderMap, StatusCode};
+
+use super::body::Json;
+use super::context::Context;
+use super::error::Error;
+use super::id::ResourceId;
+use super::list;
+use super::patch::Operation;
+use super::query::Query;
+use super::reply;
+use super::stored::Stored;
+use super::version::IfMatch;
+use super::write::{self, Edit};
+use crate::schema::Kind;
+
+/// RFC 7644 section 3.4.2.
+pub(crate) async fn list(
+    Extension(kind): Extension<Kind>,
+    Extension(context): Extension<Context>,
+    query: Query,
+) -> Result<Response, Error> {
+    list::answer(context, kind, query).await
+}
+
+/// RFC 7644 section 3.4.1.
+pub(crate) async fn read(
+    Extension(kind): Extension<Kind>,
+    Extension(context): Extension<Context>,
+    ResourceId(id): ResourceId,
+    query: Query,
+) -> Result<Response, Error> {
+    let stored = Stored::find(&*context.read()?, kind, id).ok_or(Error::NotFound)?;
+    answer(StatusCode::OK, context, stored, query).await
+}
+
+/// RFC 7644 section 3.3.
+pub(crate) async fn create(
+    Extension(kind): Extension<Kind>,
+    Extension(context): Extension<Context>,
+    query: Query,
+    Json(body): Json,
+) -> Result<Response, Error> {
+    let stored = write::create(&context, kind, body).await?;
+    answer(StatusCode::CREATED, context, stored, query).await
+}
+
+/// RFC 7644 section 3.5.1.
+pub(crate) async fn replace(
+    Extension(kind): Extension<Kind>,
+    Extension(context): Extension<Context>,
+    ResourceId(id): ResourceId,
+    query: Query,
+    headers: HeaderMap,
+    Json(body): Json,
+) -> Result<Response, Error> {
+    let if_match = IfMatch::of(&headers);
+    let stored = write::change(&context, kind, id, if_match, Edit::Replace(body)).await?;
+    answer(StatusCode::OK, context, stored, query).await
+}
+
+/// RFC 7644 section 3.5.2. For a group the answer is 204 unless the client asks for attributes: it may have 100,000 members, and Entra ID wants it so.
+pub(crate) async fn patch(
+    Extension(kind): Extension<Kind>,
+    Extension(context): Extension<Context>,
+    ResourceId(id): ResourceId,
+    query: Query,
+    headers: HeaderMap,
+    Json(body): Json,
+) -> Result<Response, Error> {
+    let parse = |reading: &mut _| Ok(Operation::parse(body, reading)?);
+    let operations = context.compute(parse).await?;
+    let if_match = IfMatch::of(&headers);
+    let stored = write::change(&context, kind, id, if_match, Edit::Patch(operations)).await?;
+    match kind {
+        Kind::Group if query.attributes.is_none() => Ok(reply::empty()),
+        _ => answer(StatusCode::OK, context, stored, query).await,
+    }
+}
+
+/// RFC 7644 section 3.6.
+pub(crate) async fn delete(
+    Extension(kind): Extension<Kind>,
+    Extension(context): Extension<Context>,
+    ResourceId(id): ResourceId,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    write::delete(&context, kind, id, IfMatch::of(&headers)).await?;
+    Ok(reply::empty())
+}
+
+/// One resource, as far as it is wanted.
+async fn answer(
+    status: StatusCode,
+    context: Context,
+    stored: Stored,
+    query: Query,
+) -> Result<Response, Error> {
+    context.note().resource(stored.id());
+    let tenant = context.read()?;
+    let view = context.clone();
+    let render = move |reading: &mut _| {
+        let schemas = Arc::clone(tenant.schemas());
+        let resources = schemas.of(stored.kind());
+        let projection = query.projection(resources, reading);
+        let related = projection.shows(stored.kind().related());
+        let resource = view.view(&tenant).resource(&stored, related);
+        let meta = resource.get("meta").cloned().unwrap_or_default();
+        let shown = projection.apply(resources, resource);
+        Ok(reply::resource(status, &meta, &shown))
+    };
+    context.compute(render).await
+}

@@ -1,0 +1,63 @@
+//! A user or a group, as the directory holds it: what the endpoints treat alike.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::directory::{Attributes, Group, Meta, Tenant, User};
+use crate::schema::Kind;
+
+/// A resource at one of its versions.
+#[derive(Debug, Clone)]
+pub(crate) enum Stored {
+    User(Arc<User>),
+    Group(Arc<Group>),
+}
+
+impl Stored {
+    /// The resource of this kind and id.
+    pub(crate) fn find(tenant: &Tenant, kind: Kind, id: Uuid) -> Option<Stored> {
+        match kind {
+            Kind::User => tenant.user(id).cloned().map(Stored::User),
+            Kind::Group => tenant.group(id).cloned().map(Stored::Group),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Stored::User(_) => Kind::User,
+            Stored::Group(_) => Kind::Group,
+        }
+    }
+
+    pub(crate) fn id(&self) -> Uuid {
+        match self {
+            Stored::User(user) => user.id,
+            Stored::Group(group) => group.id,
+        }
+    }
+
+    pub(crate) fn meta(&self) -> &Meta {
+        match self {
+            Stored::User(user) => &user.meta,
+            Stored::Group(group) => &group.meta,
+        }
+    }
+
+    /// Its attributes, without what other resources say of it: a user's groups, a group's members.
+    pub(crate) fn attributes(&self) -> Attributes {
+        match self {
+            Stored::User(user) => user.attributes(),
+            Stored::Group(group) => group.attributes(),
+        }
+    }
+
+    /// Whether both have the same attributes, whatever their members.
+    pub(crate) fn same_attributes(&self, other: &Stored) -> bool {
+        match (self, other) {
+            (Stored::User(one), Stored::User(other)) => one.document == other.document,
+            (Stored::Group(one), Stored::Group(other)) => one.document == other.document,
+            _ => false,
+        }
+    }
+}
