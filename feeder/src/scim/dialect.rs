@@ -24,8 +24,12 @@ pub(crate) enum Dialect {
     CreatedByPath,
     /// A plain value for a complex attribute means its `value`: `manager` (Entra ID).
     PlainForComplex,
-    /// A list of one for a single-valued attribute: `manager` (Entra ID).
+    /// A list of one for a single-valued attribute: `manager` (Entra ID, SCIM-SDK).
     ListForSingle,
+    /// An object around the value of a plain attribute: `{"$ref": null, "value": "False"}` (Microsoft's library), `{"active": false}`.
+    WrappedValue,
+    /// An object or a list as a string with its JSON: app roles (Entra ID), members and whole resources (SCIM-SDK).
+    JsonInString,
     /// One value for a multi-valued attribute.
     SingleForList,
     /// An extension's attribute without its URN (Entra ID: `manager eq …`).
@@ -57,6 +61,8 @@ impl Dialect {
             Dialect::CreatedByPath => "created-by-path",
             Dialect::PlainForComplex => "plain-for-complex",
             Dialect::ListForSingle => "list-for-single",
+            Dialect::WrappedValue => "wrapped-value",
+            Dialect::JsonInString => "json-in-string",
             Dialect::SingleForList => "single-for-list",
             Dialect::BareExtension => "bare-extension",
             Dialect::EmptyPath => "empty-path",

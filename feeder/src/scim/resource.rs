@@ -43,8 +43,8 @@ impl View<'_> {
                 Stored::User(user) => self.groups_of(user.slot),
                 Stored::Group(group) => self.members_of(group),
             };
-            // RFC 7643 section 2.5: an empty list is no attribute.
-            if !list.is_empty() {
+            // RFC 7643 section 2.5: an empty list is no attribute. But authentik adds nobody to a group whose list of members it does not see.
+            if !list.is_empty() || kind == Kind::Group {
                 resource.insert(kind.related().to_owned(), Value::Array(list));
             }
         }

@@ -87,9 +87,11 @@ pub(super) fn merge(
     value: Option<Value>,
     reading: &mut Reading,
 ) -> Result<(), PatchError> {
+    // RFC 7643 section 2.5: null and an empty list are no value.
+    let value = value.filter(|value| !value.is_null() && *value != Value::Array(Vec::new()));
     match value {
-        None | Some(Value::Null) if op == Op::Add => {}
-        None | Some(Value::Null) => complex.clear(),
+        None if op == Op::Add => {}
+        None => complex.clear(),
         Some(value) => {
             for (sub, value) in value::parts(attribute, value, reading)? {
                 write(complex, op, sub, Some(value), reading)?;

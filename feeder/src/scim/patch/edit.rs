@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::path::{Selection, Target};
-use super::{Edited, MemberChange, Op, Operation, PatchError, ValueError, change, members};
+use super::{Edited, MemberChange, Op, Operation, PatchError, ValueError, change, members, value};
 use crate::directory::Attributes;
 use crate::schema::{Mutability, Place, Resolved, ResourceType, Schema};
 use crate::scim::dialect::Dialect;
@@ -55,6 +55,7 @@ impl<'s, 'r> Edit<'s, 'r> {
     pub(crate) fn operation(&mut self, operation: Operation) -> Result<(), PatchError> {
         let Operation { op, path, value } = operation;
         let Some(path) = path else {
+            let value = value.map(|value| value::decoded(value, self.reading));
             return match (op, value) {
                 // RFC 7644 section 3.5.2.2.
                 (Op::Remove, _) => Err(PatchError::NoTarget("remove needs a path")),

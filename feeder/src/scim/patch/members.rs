@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::path::Selection;
+use super::value::decoded;
 use super::{Op, PatchError};
 use crate::scim::dialect::Dialect;
 use crate::scim::filter::{Filter, Operand, Operator};
@@ -77,10 +78,13 @@ fn removed(text: &str, reading: &mut Reading) -> Option<Uuid> {
 
 /// The `value` of each member given: a list of objects, or one object.
 fn named(value: Value, reading: &mut Reading) -> Result<Vec<String>, PatchError> {
-    match value {
+    match decoded(value, reading) {
         Value::Null => Ok(Vec::new()),
-        Value::Array(members) => members.into_iter().map(member).collect(),
-        Value::Object(_) => {
+        Value::Array(members) => {
+            let members = members.into_iter();
+            members.map(|one| member(decoded(one, reading))).collect()
+        }
+        value @ Value::Object(_) => {
             reading.note(Dialect::SingleForList);
             member(value).map(|member| vec![member])
         }

@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::schema::{Attribute, Mutability, Type};
 use crate::scim::dialect::Dialect;
 use crate::scim::filter::parse_boolean;
+use crate::scim::json;
 use crate::scim::reading::Reading;
 
 /// A value that an attribute can't have.
@@ -64,7 +65,7 @@ pub(crate) fn many(
     value: Value,
     reading: &mut Reading,
 ) -> Result<Vec<Value>, ValueError> {
-    let values = match value {
+    let values = match decoded(value, reading) {
         Value::Null => return Ok(Vec::new()),
         Value::Array(values) => values,
         value => {
@@ -84,23 +85,25 @@ pub(crate) fn parts<'s>(
     value: Value,
     reading: &mut Reading,
 ) -> Result<Vec<(&'s Attribute, Value)>, ValueError> {
-    let object = match value {
-        Value::Null => return Ok(Vec::new()),
-        Value::Object(object) => object,
+    let value = match value {
         Value::Array(mut list) if list.len() < 2 && !attribute.multi_valued => {
             reading.note(Dialect::ListForSingle);
-            return match list.pop() {
-                Some(Value::Array(_)) => Err(wrong(attribute, "an object")),
-                Some(only) => parts(attribute, only, reading),
-                None => Ok(Vec::new()),
-            };
+            list.pop().unwrap_or_default()
         }
+        value => value,
+    };
+    let object = match decoded(value, reading) {
+        Value::Null => return Ok(Vec::new()),
+        Value::Object(object) => encoded(object, reading),
         Value::Array(_) => return Err(wrong(attribute, "an object")),
         scalar => {
             let value = attribute
                 .sub("value")
                 .ok_or_else(|| wrong(attribute, "an object"))?;
             reading.note(Dialect::PlainForComplex);
+            // Nobody's id is empty: a manager of "" is none.
+            let none = scalar.as_str().is_some_and(str::is_empty);
+            let scalar = if none { Value::Null } else { scalar };
             return Ok(vec![(value, scalar)]);
         }
     };
@@ -131,7 +134,7 @@ pub(crate) fn plain(
     value: Value,
     reading: &mut Reading,
 ) -> Result<Option<Value>, ValueError> {
-    match (attribute.kind, value) {
+    match (attribute.kind, unwrapped(attribute, value, reading)) {
         (_, Value::Null) => Ok(None),
         (Type::Boolean, Value::Bool(value)) => Ok(Some(Value::Bool(value))),
         (Type::Boolean, Value::String(text)) => match parse_boolean(&text) {
@@ -152,6 +155,63 @@ pub(crate) fn plain(
         }
         (Type::String | Type::Reference | Type::Binary, _) => Err(wrong(attribute, "a string")),
         (Type::Complex, _) => Err(wrong(attribute, "a plain value")),
+    }
+}
+
+/// A value that a client put into a list of one, or into an object under `value` or its own name. A null is left where it is, for an error: what it would do
+/// to `active` is not certain.
+fn unwrapped(attribute: &Attribute, value: Value, reading: &mut Reading) -> Value {
+    if attribute.multi_valued {
+        return value;
+    }
+    let value = match value {
+        Value::Array(mut list) if matches!(list.as_slice(), [one] if !one.is_null()) => {
+            reading.note(Dialect::ListForSingle);
+            list.pop().unwrap_or_default()
+        }
+        value => value,
+    };
+    let Value::Object(mut object) = value else {
+        return value;
+    };
+    let given = object.iter().filter(|(_, value)| !value.is_null());
+    let names = |key: &str| key == "value" || key == attribute.name;
+    match given.collect::<Vec<_>>().as_slice() {
+        [(key, _)] if names(key) => {
+            let key = String::clone(key);
+            reading.note(Dialect::WrappedValue);
+            object.remove(&key).unwrap_or_default()
+        }
+        _ => Value::Object(object),
+    }
+}
+
+/// What a string says that is the JSON of an object or a list, where one of these belongs.
+pub(super) fn decoded(value: Value, reading: &mut Reading) -> Value {
+    let Value::String(text) = &value else {
+        return value;
+    };
+    match json::parse(text.as_bytes()) {
+        Ok(inner @ (Value::Object(_) | Value::Array(_))) => {
+            reading.note(Dialect::JsonInString);
+            inner
+        }
+        _ => value,
+    }
+}
+
+/// An element whose `value`, and nothing else, is the JSON of an element with a `value`.
+fn encoded(object: Map<String, Value>, reading: &mut Reading) -> Map<String, Value> {
+    let text = match object.get("value") {
+        Some(Value::String(text)) if object.len() == 1 => text,
+        _ => return object,
+    };
+    match json::parse(text.as_bytes()) {
+        Ok(Value::Object(inner)) if inner.contains_key("value") => {
+            reading.note(Dialect::JsonInString);
+            inner
+        }
+        _ => object,
     }
 }
 

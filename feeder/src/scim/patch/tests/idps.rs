@@ -15,8 +15,16 @@ fn a_shape_that_touches_active_and_is_not_understood_is_refused() {
     for operation in [
         json!({"op": "replace", "path": "active", "value": "no"}),
         json!({"op": "replace", "path": "active", "value": 0}),
-        json!({"op": "replace", "path": "active", "value": [false]}),
-        json!({"op": "replace", "path": "active", "value": {"value": false}}),
+        json!({"op": "replace", "path": "active", "value": []}),
+        json!({"op": "replace", "path": "active", "value": [null]}),
+        json!({"op": "replace", "path": "active", "value": [false, true]}),
+        json!({"op": "replace", "path": "active", "value": [[false]]}),
+        json!({"op": "replace", "path": "active", "value": {}}),
+        json!({"op": "replace", "path": "active", "value": {"active": null}}),
+        json!({"op": "replace", "path": "active", "value": {"active": false, "value": true}}),
+        json!({"op": "replace", "path": "active", "value": {"Active": false}}),
+        json!({"op": "replace", "path": "active", "value": {"primary": false}}),
+        json!({"op": "replace", "path": "active", "value": "[false]"}),
         json!({"op": "replace", "path": "active"}),
         json!({"op": "replace", "path": "active.value", "value": false}),
         json!({"op": "replace", "path": "active[value eq \"true\"]", "value": false}),
@@ -34,6 +42,106 @@ fn a_shape_that_touches_active_and_is_not_understood_is_refused() {
         json!("x"),
     ] {
         user_refused(json!({}), json!([operation]));
+    }
+}
+
+#[test]
+fn microsofts_library_and_scim_sdk_wrap_a_plain_value() {
+    for (value, word) in [
+        (json!([false]), Dialect::ListForSingle),
+        (json!(["False"]), Dialect::ListForSingle),
+        (json!({"active": "False"}), Dialect::WrappedValue),
+        (json!({"value": false}), Dialect::WrappedValue),
+        (
+            json!([{"$ref": null, "value": "False"}]),
+            Dialect::WrappedValue,
+        ),
+    ] {
+        for operation in [
+            json!({"op": "Replace", "path": "active", "value": value}),
+            json!({"op": "Add", "value": {"active": value}}),
+        ] {
+            let edited = patched(user(), user_with(json!({})), json!([operation])).unwrap();
+            assert_eq!(edited.attributes["active"], json!(false), "{operation}");
+            assert!(edited.seen.has(word), "{operation}");
+        }
+    }
+    let after = user_after(
+        json!({}),
+        json!([
+            {"op": "Replace", "path": "displayName", "value": [{"$ref": null, "value": "A"}]},
+            {"op": "replace", "path": "name.givenName", "value": ["B"]},
+        ]),
+    );
+    assert_eq!(
+        after,
+        user_with(json!({"displayName": "A", "name": {"givenName": "B"}}))
+    );
+}
+
+#[test]
+fn scim_sdk_writes_json_into_strings() {
+    let member = json!({"value": ANNE, "type": "User"}).to_string();
+    for value in [
+        json!([member]),
+        json!(member),
+        json!(json!([{"value": ANNE}]).to_string()),
+    ] {
+        let operation = json!({"op": "add", "path": "members", "value": value});
+        let edited = patched(group(), json!({"displayName": "G"}), json!([operation])).unwrap();
+        assert_eq!(
+            edited.members,
+            [MemberChange::Add(vec![ANNE])],
+            "{operation}"
+        );
+        assert!(edited.seen.has(Dialect::JsonInString), "{operation}");
+    }
+    let email = json!({"value": "a@x", "type": "work"});
+    let after = user_after(
+        json!({}),
+        json!([
+            {"op": "add", "path": "emails", "value": [email.to_string()]},
+            {"op": "add", "value": json!({"name": {"givenName": "A"}, "active": false}).to_string()},
+            {"op": "replace", "path": "name", "value": [json!({"familyName": "B"}).to_string()]},
+            // A plain attribute is what its string says.
+            {"op": "replace", "path": "title", "value": "{\"value\": 1}"},
+        ]),
+    );
+    let expected = json!({
+        "active": false, "emails": [email], "name": {"givenName": "A", "familyName": "B"}, "title": "{\"value\": 1}",
+    });
+    assert_eq!(after, user_with(expected));
+}
+
+#[test]
+fn entra_adds_app_roles_as_json_in_strings() {
+    let role = |value: &str| {
+        let text = json!({"id": "06b07648", "value": value, "displayName": "D"}).to_string();
+        json!({"value": text})
+    };
+    let edited = patched(
+        user(),
+        user_with(json!({"roles": [{"value": "User"}]})),
+        json!([{"op": "Add", "path": "roles", "value": [role("Admin"), role("Owner")]}]),
+    )
+    .unwrap();
+    assert_eq!(
+        edited.attributes["roles"],
+        json!([{"value": "User"}, {"value": "Admin"}, {"value": "Owner"}])
+    );
+    assert!(edited.seen.has(Dialect::JsonInString));
+    let after = user_after(
+        json!({"roles": [{"value": "User"}, {"value": "Admin"}]}),
+        json!([{"op": "Remove", "path": "roles", "value": [role("Admin")]}]),
+    );
+    assert_eq!(after["roles"], json!([{"value": "User"}]));
+    // What is no role in JSON is its value.
+    for text in ["{}", "{\"id\":\"x\"}", "[1]", "{", "5", "true"] {
+        let after = user_after(
+            json!({}),
+            json!([{"op": "Add", "path": "roles", "value": [{"value": text}]}]),
+        );
+        assert_eq!(after["roles"], json!([{"value": text}]), "{text}");
     }
 }
 
@@ -120,11 +228,17 @@ fn entra_sends_a_manager_as_a_string_an_object_or_a_list_of_one() {
         }
     }
     let extension = json!({(ENTERPRISE_USER): {"manager": {"value": "26"}}});
-    let after = user_after(
-        extension,
-        json!([{"op": "Remove", "path": format!("{ENTERPRISE_USER}:manager")}]),
-    );
-    assert_eq!(after, user_with(json!({})));
+    let path = format!("{ENTERPRISE_USER}:manager");
+    for operation in [
+        json!({"op": "Remove", "path": path}),
+        json!({"op": "Replace", "path": path, "value": null}),
+        json!({"op": "Replace", "path": path, "value": ""}),
+        json!({"op": "Replace", "path": path, "value": [""]}),
+        json!({"op": "Replace", "path": path, "value": []}),
+    ] {
+        let after = user_after(extension.clone(), json!([operation]));
+        assert_eq!(after, user_with(json!({})), "{operation}");
+    }
 }
 
 #[test]
@@ -263,6 +377,9 @@ fn a_shape_that_touches_members_and_is_not_understood_is_refused() {
         json!({"op": "add", "path": "members", "value": [ANNE]}),
         json!({"op": "add", "path": "members", "value": ANNE}),
         json!({"op": "add", "path": "members", "value": [[{"value": ANNE}]]}),
+        json!({"op": "add", "path": "members", "value": ["[]"]}),
+        json!({"op": "add", "path": "members", "value": ["{\"value\":\"x\",\"value\":\"y\"}"]}),
+        json!({"op": "add", "path": "members", "value": [{"value": json!({"value": ANNE}).to_string()}]}),
         json!({"op": "add", "path": "members", "value": [{"value": ANNE, "operation": "delete"}]}),
         json!({"op": "add", "path": "members", "value": [{"value": ANNE, "Value": BOB}]}),
         json!({"op": "add", "path": "members", "value": [{"value": 5}]}),

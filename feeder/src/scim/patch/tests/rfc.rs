@@ -255,7 +255,8 @@ fn rfc7643_2_3_values_of_another_type_are_refused() {
     for body in [
         json!({"userName": 5}),
         json!({"userName": "  "}),
-        json!({"userName": ["anne"]}),
+        json!({"userName": ["anne", "bob"]}),
+        json!({"userName": {"value": "anne", "type": "x"}}),
         json!({}),
         json!([]),
         json!({"userName": "anne", "name": "Anne"}),
