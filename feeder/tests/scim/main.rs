@@ -16,4 +16,6 @@ mod groups;
 mod idps;
 mod listing;
 mod log;
+mod rfc7643;
+mod rfc7644;
 mod users;
