@@ -210,6 +210,13 @@ impl Element {
         let Value::Object(object) = &mut self.value else {
             return Err(PatchError::NoTarget("the value has no sub-attributes"));
         };
+        let value = match value {
+            Some(Value::Array(mut list)) if list.len() == 1 => {
+                reading.note(Dialect::ListForSingle);
+                list.pop()
+            }
+            value => value,
+        };
         if op == Op::Replace {
             object.clear();
         }

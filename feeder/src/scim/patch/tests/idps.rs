@@ -103,6 +103,8 @@ fn scim_sdk_writes_json_into_strings() {
             {"op": "add", "path": "emails", "value": [email.to_string()]},
             {"op": "add", "value": json!({"name": {"givenName": "A"}, "active": false}).to_string()},
             {"op": "replace", "path": "name", "value": [json!({"familyName": "B"}).to_string()]},
+            {"op": "add", "path": "emails[type eq \"work\"].display", "value": ["A"]},
+            {"op": "replace", "path": "emails[type eq \"work\"]", "value": [email.to_string()]},
             // A plain attribute is what its string says.
             {"op": "replace", "path": "title", "value": "{\"value\": 1}"},
         ]),
