@@ -13,6 +13,8 @@ mod auth;
 mod body;
 mod context;
 mod dialect;
+#[cfg(test)]
+mod differential;
 mod discovery;
 mod endpoints;
 mod error;

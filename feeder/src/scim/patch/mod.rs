@@ -9,7 +9,7 @@ mod edit;
 mod elements;
 mod members;
 mod operation;
-mod path;
+pub(super) mod path;
 #[cfg(test)]
 mod tests;
 mod value;
