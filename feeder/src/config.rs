@@ -9,6 +9,9 @@
 //!       claim: oid                        # sub if absent
 //!       attribute: externalId             # externalId if absent; userName, id, emails.value
 //!       pin: { claim: tid, value: 4f1c }  # if tenants share the issuer
+//!     extensions:                         # as they are, if absent
+//!     - resource: User
+//!       schema: { id: "urn:example:badge", attributes: [{ name: number, type: integer }] }
 //! ```
 //!
 //! The same shapes travel between the command line and the feeder (`admin::wire`).
@@ -20,6 +23,8 @@ use std::path::{Path, PathBuf};
 use scimesh_proto::binding::{Attribute, Binding, Pin};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::schema::{Kind, Schema};
 
 /// The claim that names the subject where nobody says another.
 pub const DEFAULT_CLAIM: &str = "sub";
@@ -45,6 +50,19 @@ pub struct DesiredTenant {
     /// All of its bindings: others that it has are removed.
     #[serde(default)]
     pub bindings: Vec<BindingForm>,
+    /// All of the schemas that it defines: others that it has are removed. None: they stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extensions: Option<Vec<ExtensionForm>>,
+}
+
+/// A schema that a tenant defines, and what it extends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExtensionForm {
+    /// Of which resources.
+    pub resource: Kind,
+    /// As RFC 7643 section 7 shows one.
+    pub schema: Schema,
 }
 
 /// A [`Binding`] as it is written.
@@ -190,27 +208,40 @@ pub enum BadFile {
     },
 }
 
+/// Reads a file whole; `-` is standard input.
+fn read(path: &Path) -> Result<String, BadFile> {
+    let unreadable = |source| BadFile::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let mut text = String::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin()
+            .take(MAX_FILE_BYTES + 1)
+            .read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path)
+            .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text))
+    };
+    read.map_err(unreadable)?;
+    if text.len() as u64 > MAX_FILE_BYTES {
+        return Err(BadFile::TooLarge(path.to_owned()));
+    }
+    Ok(text)
+}
+
+/// The schema that a file of `scimesh extension set` defines, YAML or JSON. Whether a tenant can have it is the feeder's to say.
+pub fn read_schema(path: &Path) -> Result<Schema, BadFile> {
+    serde_saphyr::from_str(&read(path)?).map_err(|error| BadFile::Malformed {
+        path: path.to_owned(),
+        why: error.to_string(),
+    })
+}
+
 impl Desired {
     /// Reads a file; `-` is standard input.
     pub fn read(path: &Path) -> Result<Desired, BadFile> {
-        let unreadable = |source| BadFile::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
-        let mut text = String::new();
-        let read = if path == Path::new("-") {
-            std::io::stdin()
-                .take(MAX_FILE_BYTES + 1)
-                .read_to_string(&mut text)
-        } else {
-            std::fs::File::open(path)
-                .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text))
-        };
-        read.map_err(unreadable)?;
-        if text.len() as u64 > MAX_FILE_BYTES {
-            return Err(BadFile::TooLarge(path.to_owned()));
-        }
-        Desired::parse(&text).map_err(|why| BadFile::Malformed {
+        Desired::parse(&read(path)?).map_err(|why| BadFile::Malformed {
             path: path.to_owned(),
             why,
         })
@@ -228,6 +259,15 @@ impl Desired {
                 return Err(format!(
                     "tenant {name} has two bindings for the issuer {issuer}"
                 ));
+            }
+            let extensions = tenant.extensions.iter().flatten();
+            let mut urns: Vec<String> = extensions
+                .map(|form| form.schema.urn().to_ascii_lowercase())
+                .collect();
+            urns.sort_unstable();
+            if let Some(twice) = urns.windows(2).find(|pair| pair.first() == pair.last()) {
+                let urn = twice.first().map_or("", String::as_str);
+                return Err(format!("tenant {name} has two extensions {urn}"));
             }
         }
         Ok(desired)

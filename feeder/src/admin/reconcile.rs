@@ -1,13 +1,14 @@
-//! Brings tenants and bindings to what a file says, within one command of the ledger: all of it, or nothing.
+//! Brings tenants, bindings and extensions to what a file says, within one command of the ledger: all of it, or nothing.
 
 use scimesh_proto::binding::Binding;
 
 use super::wire::Change;
 use crate::config::Desired;
 use crate::directory::{Draft, Refused};
+use crate::schema::Kind;
 
-/// Makes the directory have the tenants of `desired` with exactly their bindings, and says what that took. Tenants that it
-/// does not name stay as they are, unless `prune`: then they go.
+/// Makes the directory have the tenants of `desired` with exactly their bindings, and exactly their extensions where it says which, and
+/// says what that took. Tenants that it does not name stay as they are, unless `prune`: then they go.
 ///
 /// All that goes, goes first: an issuer may pass from one tenant to another, or from one tenant alone to several that
 /// pin a claim, and no order of single steps by name would always be admitted.
@@ -42,6 +43,23 @@ pub fn reconcile(
         }
     }
     for (name, wanted) in &desired.tenants {
+        let Some(wanted) = &wanted.extensions else {
+            continue;
+        };
+        for (resource, urn) in extensions(draft, name) {
+            let stays = wanted.iter().any(|form| {
+                form.resource == resource && form.schema.urn().eq_ignore_ascii_case(&urn)
+            });
+            if !stays {
+                draft.remove_extension(name, &urn)?;
+                changes.push(Change::ExtensionRemoved {
+                    tenant: name.clone(),
+                    urn,
+                });
+            }
+        }
+    }
+    for (name, wanted) in &desired.tenants {
         if draft.directory().tenant(name).is_none() {
             draft.create_tenant(name)?;
             changes.push(Change::TenantCreated {
@@ -58,6 +76,14 @@ pub fn reconcile(
                 tenant: name.clone(),
                 binding: form.clone(),
             });
+        }
+        for form in wanted.extensions.iter().flatten() {
+            if draft.set_extension(name, form.resource, form.schema.clone())? {
+                changes.push(Change::ExtensionSet {
+                    tenant: name.clone(),
+                    urn: form.schema.urn().to_owned(),
+                });
+            }
         }
     }
     Ok(changes)
@@ -76,6 +102,14 @@ fn unnamed(draft: &Draft, desired: &Desired) -> Vec<String> {
 fn bindings(draft: &Draft, tenant: &str) -> Vec<Binding> {
     let tenant = draft.directory().tenant(tenant);
     tenant.map_or(Vec::new(), |tenant| tenant.bindings().cloned().collect())
+}
+
+fn extensions(draft: &Draft, tenant: &str) -> Vec<(Kind, String)> {
+    let tenant = draft.directory().tenant(tenant);
+    let extensions = tenant.into_iter().flat_map(|tenant| tenant.extensions());
+    extensions
+        .map(|(kind, schema)| (kind, schema.urn().to_owned()))
+        .collect()
 }
 
 #[cfg(test)]

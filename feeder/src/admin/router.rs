@@ -13,7 +13,7 @@ use scimesh_proto::binding::{Binding, Pin};
 
 use super::wire::{self, Command};
 use super::{dump, reconcile};
-use crate::config::BindingForm;
+use crate::config::{BindingForm, ExtensionForm};
 use crate::directory::{Directory, Refused, Tenant, Token, TokenHash};
 use crate::ledger::{Committed, Failed, Ledger, Unavailable};
 
@@ -33,10 +33,13 @@ impl IntoResponse for Denied {
 impl From<Refused> for Denied {
     fn from(refused: Refused) -> Denied {
         let status = match &refused {
-            Refused::NoSuchTenant(_) | Refused::NoSuchBinding(_) | Refused::NoSuchToken { .. } => {
-                StatusCode::NOT_FOUND
-            }
-            Refused::TenantExists(_) | Refused::IssuerTaken { .. } => StatusCode::CONFLICT,
+            Refused::NoSuchTenant(_)
+            | Refused::NoSuchBinding(_)
+            | Refused::NoSuchExtension { .. }
+            | Refused::NoSuchToken { .. } => StatusCode::NOT_FOUND,
+            Refused::TenantExists(_)
+            | Refused::IssuerTaken { .. }
+            | Refused::ExtensionInUse { .. } => StatusCode::CONFLICT,
             _ => StatusCode::BAD_REQUEST,
         };
         Denied(status, refused.to_string())
@@ -75,6 +78,9 @@ pub fn router(ledger: Ledger) -> Router {
         .route(wire::SetBinding::PATH, post(set_binding))
         .route(wire::ListBindings::PATH, post(list_bindings))
         .route(wire::RemoveBindings::PATH, post(remove_bindings))
+        .route(wire::SetExtension::PATH, post(set_extension))
+        .route(wire::ListExtensions::PATH, post(list_extensions))
+        .route(wire::RemoveExtension::PATH, post(remove_extension))
         .route(wire::CreateToken::PATH, post(create_token))
         .route(wire::ListTokens::PATH, post(list_tokens))
         .route(wire::RevokeToken::PATH, post(revoke_token))
@@ -227,6 +233,50 @@ fn chosen<'a>(
         issuer.is_none_or(|issuer| issuer == binding.issuer)
             && (pin.is_none() || pin == binding.pin.as_ref())
     })
+}
+
+async fn set_extension(
+    ledger: State<Ledger>,
+    asked: Asked<wire::SetExtension>,
+) -> Done<wire::SetExtension> {
+    let Json(wire::SetExtension { tenant, extension }) = asked?;
+    let ExtensionForm { resource, schema } = extension;
+    let set = ledger.commit(move |draft| {
+        let urn = schema.urn().to_owned();
+        let changed = draft.set_extension(&tenant, resource, schema)?;
+        Ok::<_, Refused>((tenant, urn, changed))
+    });
+    let (tenant, urn, changed) = set.await?.value;
+    tracing::info!(tenant, urn, changed, "set an extension");
+    Ok(Json(wire::ExtensionSet { changed }))
+}
+
+async fn list_extensions(
+    ledger: State<Ledger>,
+    asked: Asked<wire::ListExtensions>,
+) -> Done<wire::ListExtensions> {
+    let Json(wire::ListExtensions { tenant }) = asked?;
+    let directory = ledger.directory();
+    let extensions = named(&directory, &tenant)?.extensions();
+    let rows = extensions.map(|(resource, schema)| ExtensionForm {
+        resource,
+        schema: schema.clone(),
+    });
+    Ok(Json(rows.collect()))
+}
+
+async fn remove_extension(
+    ledger: State<Ledger>,
+    asked: Asked<wire::RemoveExtension>,
+) -> Done<wire::RemoveExtension> {
+    let Json(wire::RemoveExtension { tenant, urn }) = asked?;
+    let removed = ledger.commit(move |draft| {
+        let urn = draft.remove_extension(&tenant, &urn)?;
+        Ok::<_, Refused>((tenant, urn))
+    });
+    let (tenant, urn) = removed.await?.value;
+    tracing::info!(tenant, urn, "removed an extension");
+    Ok(Json(wire::ExtensionRemoved { urn }))
 }
 
 async fn create_token(

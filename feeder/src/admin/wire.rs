@@ -7,7 +7,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{BindingForm, Desired, PinForm};
+use crate::config::{BindingForm, Desired, ExtensionForm, PinForm};
 
 /// A command, and what comes back when it was done.
 pub trait Command: Serialize + DeserializeOwned + Send + 'static {
@@ -148,6 +148,60 @@ pub struct RemovedBindings {
     pub revision: u64,
 }
 
+/// Makes a schema an extension of a tenant's resources, in place of the one that has its URN.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SetExtension {
+    /// Whose.
+    pub tenant: String,
+    /// Which.
+    pub extension: ExtensionForm,
+}
+
+impl Command for SetExtension {
+    const PATH: &'static str = "/extension/set";
+    type Answer = ExtensionSet;
+}
+
+/// What a [`SetExtension`] did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtensionSet {
+    /// False: it was so already.
+    pub changed: bool,
+}
+
+/// Lists the schemas that a tenant defines.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ListExtensions {
+    /// Whose.
+    pub tenant: String,
+}
+
+impl Command for ListExtensions {
+    const PATH: &'static str = "/extension/list";
+    type Answer = Vec<ExtensionForm>;
+}
+
+/// Removes a schema that a tenant defines, unless resources have values under it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RemoveExtension {
+    /// Whose.
+    pub tenant: String,
+    /// The schema's URN.
+    pub urn: String,
+}
+
+impl Command for RemoveExtension {
+    const PATH: &'static str = "/extension/remove";
+    type Answer = ExtensionRemoved;
+}
+
+/// What a [`RemoveExtension`] removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtensionRemoved {
+    /// Its URN, as it was spelled.
+    pub urn: String,
+}
+
 /// Makes a token for SCIM clients.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CreateToken {
@@ -262,6 +316,20 @@ pub enum Change {
         tenant: String,
         /// For which issuer.
         issuer: String,
+    },
+    /// A schema that was not there, or was another.
+    ExtensionSet {
+        /// Whose.
+        tenant: String,
+        /// Its URN.
+        urn: String,
+    },
+    /// A schema that the file does not have.
+    ExtensionRemoved {
+        /// Whose.
+        tenant: String,
+        /// Its URN.
+        urn: String,
     },
 }
 

@@ -50,6 +50,10 @@ fn report(applied: &Applied) -> std::io::Result<()> {
             Change::BindingRemoved { tenant, issuer } => {
                 format!("tenant {tenant}: tokens of {issuer} name nobody any more")
             }
+            Change::ExtensionSet { tenant, urn } => format!("tenant {tenant}: extension {urn} set"),
+            Change::ExtensionRemoved { tenant, urn } => {
+                format!("tenant {tenant}: extension {urn} removed")
+            }
         })?;
     }
     match applied.changes.len() {

@@ -4,6 +4,7 @@
 mod apply;
 mod binding;
 mod dump;
+mod extension;
 mod log;
 mod output;
 mod serve;
@@ -49,12 +50,15 @@ enum Command {
     /// Say how a token's claim names a user of a tenant
     #[command(subcommand)]
     Binding(binding::BindingCommand),
+    /// Define attributes of a tenant's own for its users and groups
+    #[command(subcommand)]
+    Extension(extension::ExtensionCommand),
     /// Create, list and revoke the bearer tokens of SCIM clients
     #[command(subcommand)]
     Token(token::TokenCommand),
     /// Print a tenant's directory as JSON lines
     Dump(dump::DumpArgs),
-    /// Bring tenants and bindings to what a file says, in one change
+    /// Bring tenants, bindings and extensions to what a file says, in one change
     Apply(apply::ApplyArgs),
 }
 
@@ -101,6 +105,7 @@ impl Cli {
                 Command::Serve(args) => return Ok(Some(args)),
                 Command::Tenant(command) => command.run(&client).await?,
                 Command::Binding(command) => command.run(&client).await?,
+                Command::Extension(command) => command.run(&client).await?,
                 Command::Token(command) => command.run(&client).await?,
                 Command::Dump(args) => args.run(&client).await?,
                 Command::Apply(args) => args.run(&client).await?,

@@ -12,6 +12,7 @@ use super::tenant::Tenant;
 use super::token::Token;
 use super::user::{Slot, User};
 use super::{Directory, Keys};
+use crate::schema::{Kind, Schema};
 
 /// A directory in the loading. Give it tenants first, and groups before their members.
 #[derive(Debug)]
@@ -46,6 +47,12 @@ impl Loading {
     pub(crate) fn binding(&mut self, tenant: u32, binding: Binding) {
         if let Some(tenant) = self.tenants.get_mut(&tenant) {
             tenant.put_binding(binding);
+        }
+    }
+
+    pub(crate) fn extension(&mut self, tenant: u32, kind: Kind, schema: Schema) {
+        if let Some(tenant) = self.tenants.get_mut(&tenant) {
+            tenant.put_schemas(tenant.schemas().with(kind, schema));
         }
     }
 

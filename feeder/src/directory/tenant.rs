@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::group::Group;
 use super::index::Index;
 use super::user::{Slot, User, fold};
-use crate::schema::Schemas;
+use crate::schema::{Kind, Schema, Schemas};
 
 /// A member of a group.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +68,27 @@ impl Tenant {
     /// What its users and groups look like.
     pub fn schemas(&self) -> &Arc<Schemas> {
         &self.schemas
+    }
+
+    /// The extensions that its operator has defined.
+    pub fn extensions(&self) -> impl Iterator<Item = (Kind, &Schema)> {
+        self.schemas.defined()
+    }
+
+    /// How many resources have values under this URN, as its schema spells it.
+    pub(crate) fn uses_of(&self, kind: Kind, urn: &str) -> usize {
+        // In JSON a quotation mark within a string is escaped, so this can only be a key with an object.
+        let key = format!("\"{urn}\":{{");
+        match kind {
+            Kind::User => {
+                let users = self.users.values();
+                users.filter(|user| user.document.contains(&key)).count()
+            }
+            Kind::Group => {
+                let groups = self.groups.values();
+                groups.filter(|group| group.document.contains(&key)).count()
+            }
+        }
     }
 
     /// By issuer, in its order.
@@ -197,6 +218,10 @@ impl Tenant {
     }
 
     // ---- what a draft and the loader do to it; whoever calls these has validated
+
+    pub(super) fn put_schemas(&mut self, schemas: Schemas) {
+        self.schemas = Arc::new(schemas);
+    }
 
     pub(super) fn put_binding(&mut self, binding: Binding) {
         self.bindings.insert(binding.issuer.clone(), binding);

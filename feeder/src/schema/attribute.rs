@@ -1,13 +1,15 @@
 //! One attribute's definition (RFC 7643 sections 2.2, 2.3 and 7), and a terse way of writing it down.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// RFC 7643 section 2.3.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Type {
     String,
     Boolean,
+    Decimal,
+    Integer,
     DateTime,
     Binary,
     Reference,
@@ -15,7 +17,7 @@ pub(crate) enum Type {
 }
 
 /// RFC 7643 section 7, `mutability`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Mutability {
     ReadOnly,
@@ -25,26 +27,28 @@ pub(crate) enum Mutability {
 }
 
 /// RFC 7643 section 7, `returned`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Returned {
     Always,
     Never,
     Default,
+    Request,
 }
 
 /// RFC 7643 section 7, `uniqueness`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Uniqueness {
     None,
     Server,
+    Global,
 }
 
-/// An attribute or sub-attribute. Serialised as RFC 7643 section 7 shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Attribute {
+/// An attribute or sub-attribute. Written, and read from a tenant's definition, as RFC 7643 section 7 shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", from = "Written")]
+pub struct Attribute {
     /// Its canonical spelling.
     pub(crate) name: String,
     #[serde(rename = "type")]
@@ -63,6 +67,67 @@ pub(crate) struct Attribute {
     pub(crate) uniqueness: Uniqueness,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) reference_types: Vec<String>,
+}
+
+/// An attribute as a definition has it: what is absent has the default of RFC 7643 section 2.2.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Written {
+    name: String,
+    #[serde(rename = "type", default = "Written::string")]
+    kind: Type,
+    #[serde(default)]
+    sub_attributes: Vec<Attribute>,
+    #[serde(default)]
+    multi_valued: bool,
+    #[serde(default)]
+    description: String,
+    #[serde(default)]
+    required: bool,
+    #[serde(default)]
+    canonical_values: Vec<String>,
+    #[serde(default)]
+    case_exact: bool,
+    #[serde(default)]
+    mutability: Option<Mutability>,
+    #[serde(default)]
+    returned: Option<Returned>,
+    #[serde(default)]
+    uniqueness: Option<Uniqueness>,
+    #[serde(default)]
+    reference_types: Vec<String>,
+}
+
+impl Written {
+    fn string() -> Type {
+        Type::String
+    }
+}
+
+impl From<Written> for Attribute {
+    fn from(written: Written) -> Attribute {
+        let mutability = written.mutability.unwrap_or(Mutability::ReadWrite);
+        let unsaid = match mutability {
+            Mutability::WriteOnly => Returned::Never,
+            _ => Returned::Default,
+        };
+        Attribute {
+            name: written.name,
+            // RFC 7643 sections 2.3.6 and 2.3.7: these are always case exact; its own examples say otherwise.
+            case_exact: written.case_exact
+                || matches!(written.kind, Type::Binary | Type::Reference),
+            kind: written.kind,
+            sub_attributes: written.sub_attributes,
+            multi_valued: written.multi_valued,
+            description: written.description,
+            required: written.required,
+            canonical_values: written.canonical_values,
+            mutability,
+            returned: written.returned.unwrap_or(unsaid),
+            uniqueness: written.uniqueness.unwrap_or(Uniqueness::None),
+            reference_types: written.reference_types,
+        }
+    }
 }
 
 impl Attribute {

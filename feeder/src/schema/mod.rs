@@ -5,15 +5,22 @@
 
 mod attribute;
 mod enterprise;
+mod extension;
 mod group;
+mod literal;
 mod resolve;
 mod user;
 
 use std::sync::{Arc, LazyLock};
 
-use serde::Serialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 
-pub(crate) use attribute::{Attribute, Mutability, Returned, Type};
+pub use attribute::Attribute;
+pub(crate) use attribute::{Mutability, Returned, Type};
+pub use extension::InvalidExtension;
+pub(crate) use extension::narrows;
+pub(crate) use literal::{is_base64, number_order, time};
 pub(crate) use resolve::{Place, Resolved, Unknown};
 
 /// `User`, RFC 7643 section 4.1.
@@ -24,9 +31,10 @@ pub(crate) const GROUP: &str = "urn:ietf:params:scim:schemas:core:2.0:Group";
 pub(crate) const ENTERPRISE_USER: &str =
     "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User";
 
-/// A set of attributes under one URN (RFC 7643 section 7).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Schema {
+/// A set of attributes under one URN, written and read as RFC 7643 section 7 shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Written")]
+pub struct Schema {
     /// Its URN.
     pub(crate) id: String,
     /// Its name for people.
@@ -37,7 +45,46 @@ pub(crate) struct Schema {
     pub(crate) attributes: Vec<Attribute>,
 }
 
+/// A schema as a definition has it. A copy of what another server shows has `schemas` and `meta` too: they say nothing.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    id: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    description: String,
+    attributes: Vec<Attribute>,
+    #[serde(default, rename = "schemas")]
+    _schemas: IgnoredAny,
+    #[serde(default, rename = "meta")]
+    _meta: IgnoredAny,
+}
+
+impl From<Written> for Schema {
+    fn from(written: Written) -> Schema {
+        Schema {
+            id: written.id,
+            name: written.name,
+            description: written.description,
+            attributes: written.attributes,
+        }
+    }
+}
+
 impl Schema {
+    /// Its URN.
+    pub fn urn(&self) -> &str {
+        &self.id
+    }
+
+    /// The names of its attributes.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.attributes
+            .iter()
+            .map(|attribute| attribute.name.as_str())
+    }
+
     fn new(id: &str, name: &str, description: &str, attributes: Vec<Attribute>) -> Schema {
         Schema {
             id: id.to_owned(),
@@ -49,7 +96,7 @@ impl Schema {
 }
 
 /// Which kind of resource.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Kind {
     /// A person or a machine.
     User,
@@ -60,6 +107,11 @@ pub enum Kind {
 impl Kind {
     /// Every kind, in the order of `/ResourceTypes`.
     pub(crate) const ALL: [Kind; 2] = [Kind::User, Kind::Group];
+
+    /// The kind of this name.
+    pub(crate) fn named(name: &str) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
 
     /// `User` or `Group`.
     pub(crate) fn name(self) -> &'static str {
@@ -95,7 +147,7 @@ pub(crate) struct ResourceType {
     pub(crate) description: String,
     /// Its core schema.
     pub(crate) core: Schema,
-    /// Extensions, none of them required.
+    /// Extensions, none of them required: the RFC's, then the tenant's own by URN.
     pub(crate) extensions: Vec<Schema>,
     /// `schemas`, `id`, `externalId` and `meta`, which every resource has and no schema lists (RFC 7643 section 3.1).
     common: Vec<Attribute>,
@@ -136,6 +188,48 @@ impl Schemas {
             Arc::new(Schemas { users, groups })
         });
         &STANDARD
+    }
+
+    /// What the tenant itself has defined.
+    pub(crate) fn defined(&self) -> impl Iterator<Item = (Kind, &Schema)> {
+        let extensions = self.all().into_iter().flat_map(|resources| {
+            let extensions = resources.extensions.iter();
+            extensions.map(|schema| (resources.kind, schema))
+        });
+        extensions.filter(|(_, schema)| schema.id != ENTERPRISE_USER)
+    }
+
+    /// The schema of this URN that the tenant has defined, without regard to case.
+    pub(crate) fn definition(&self, urn: &str) -> Option<(Kind, &Schema)> {
+        self.defined()
+            .find(|(_, schema)| schema.id.eq_ignore_ascii_case(urn))
+    }
+
+    /// These with one more extension, in the place of the one that has its URN.
+    pub(crate) fn with(&self, kind: Kind, schema: Schema) -> Schemas {
+        let mut schemas = self.clone();
+        let extensions = &mut schemas.of_mut(kind).extensions;
+        extensions.retain(|held| !held.id.eq_ignore_ascii_case(&schema.id));
+        extensions.push(schema);
+        extensions.sort_by_cached_key(|schema| (schema.id != ENTERPRISE_USER, schema.id.clone()));
+        schemas
+    }
+
+    /// These without the extension of this URN.
+    pub(crate) fn without(&self, urn: &str) -> Schemas {
+        let mut schemas = self.clone();
+        for kind in Kind::ALL {
+            let extensions = &mut schemas.of_mut(kind).extensions;
+            extensions.retain(|schema| schema.id != urn);
+        }
+        schemas
+    }
+
+    fn of_mut(&mut self, kind: Kind) -> &mut ResourceType {
+        match kind {
+            Kind::User => &mut self.users,
+            Kind::Group => &mut self.groups,
+        }
     }
 
     /// The resource type of this kind.

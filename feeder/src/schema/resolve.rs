@@ -48,20 +48,34 @@ pub(crate) enum Resolved<'s> {
     Attribute(Place<'s>),
 }
 
-/// A name that no schema of the resource type defines.
+/// A name that does not name one attribute of the resource type.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("no attribute {written:?}{}", resemblance(.resembles))]
+#[error("{}", self.explained())]
 pub(crate) struct Unknown {
     /// As the client wrote it, shortened.
     pub(crate) written: String,
     /// The known attribute that differs from it by one letter.
     pub(crate) resembles: Option<String>,
+    /// The URNs of the extensions that each have such an attribute, if several have.
+    pub(crate) claimed_by: Vec<String>,
 }
 
-fn resemblance(resembles: &Option<String>) -> String {
-    match resembles {
-        Some(name) => format!("; did you mean {name:?}?"),
-        None => String::new(),
+impl Unknown {
+    fn explained(&self) -> String {
+        let written = &self.written;
+        match (&self.resembles, self.claimed_by.as_slice()) {
+            (Some(name), []) => format!("no attribute {written:?}; did you mean {name:?}?"),
+            (None, []) => format!("no attribute {written:?}"),
+            (_, urns) => format!(
+                "{written:?} is an attribute of {}: write the URN that is meant before it",
+                urns.join(" and of ")
+            ),
+        }
+    }
+
+    /// Whether nothing has this name, rather than too much.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.claimed_by.is_empty()
     }
 }
 
@@ -78,6 +92,7 @@ impl Unknown {
         Unknown {
             written: written.chars().take(WRITTEN_CHARS).collect(),
             resembles,
+            claimed_by: Vec::new(),
         }
     }
 }
@@ -102,16 +117,30 @@ impl ResourceType {
     }
 
     fn resolve_bare(&self, name: &str) -> Result<Resolved<'_>, Unknown> {
-        let core = place(None, self.top_level(), name, false);
+        // Whatever an extension defines, `members`, `active` and the like are the core's, and so is all that is below them.
+        let first = name.split('.').next().unwrap_or_default();
+        let mut core = self.top_level();
+        if core.any(|attribute| attribute.name.eq_ignore_ascii_case(first)) {
+            return place(None, self.top_level(), name, false)
+                .map(Resolved::Attribute)
+                .ok_or_else(|| self.unknown(name));
+        }
         // An IdP that leaves the URN out means the one extension that has such an attribute.
         let extensions = self.extensions.iter();
-        core.or_else(|| {
-            extensions
-                .filter_map(|schema| place(Some(schema), schema.attributes.iter(), name, true))
-                .next()
-        })
-        .map(Resolved::Attribute)
-        .ok_or_else(|| self.unknown(name))
+        let places: Vec<Place<'_>> = extensions
+            .filter_map(|schema| place(Some(schema), schema.attributes.iter(), name, true))
+            .collect();
+        match places.as_slice() {
+            [] => Err(self.unknown(name)),
+            [only] => Ok(Resolved::Attribute(*only)),
+            several => {
+                let urns = several.iter().filter_map(|place| place.extension);
+                Err(Unknown {
+                    claimed_by: urns.map(|schema| schema.id.clone()).collect(),
+                    ..self.unknown(name)
+                })
+            }
+        }
     }
 
     /// Takes a known schema's URN off the front; none if the name has no URN.
@@ -122,6 +151,7 @@ impl ResourceType {
         {
             return Ok(None);
         }
+        // No URN begins another one's attributes (`Schemas::admit`), so at most one fits.
         std::iter::once(&self.core)
             .chain(&self.extensions)
             .find_map(|schema| {

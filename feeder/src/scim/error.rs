@@ -140,6 +140,9 @@ fn refused_kind(refused: &Refused) -> (StatusCode, Option<&'static str>) {
         | Refused::InvalidTenantName(_)
         | Refused::IssuerTaken { .. }
         | Refused::NoSuchBinding(_)
+        | Refused::Extension(_)
+        | Refused::ExtensionInUse { .. }
+        | Refused::NoSuchExtension { .. }
         | Refused::NoSuchToken { .. } => (StatusCode::BAD_REQUEST, Some("invalidValue")),
     }
 }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::directory::{
     Attributes, Change, Directory, Group, Keys, Loading, Meta, Slot, Token, TokenHash, User,
 };
+use crate::schema::Kind;
 
 #[derive(Debug)]
 pub(super) enum LoadError {
@@ -63,6 +64,19 @@ pub(super) fn directory(connection: &Connection) -> Result<Directory, LoadError>
         "SELECT tenant, issuer, claim, attribute, pin_claim, pin_value FROM bindings",
         |row| {
             loading.binding(row.get(0)?, binding(row)?);
+            Ok(())
+        },
+    )?;
+    each(
+        connection,
+        "SELECT tenant, urn, resource, schema FROM extensions",
+        |row| {
+            let urn: String = row.get(1)?;
+            let resource: String = row.get(2)?;
+            let kind = Kind::named(&resource).ok_or_else(|| corrupt(&urn, &resource))?;
+            let schema = row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?;
+            let schema = serde_json::from_str(schema).map_err(|error| corrupt(&urn, error))?;
+            loading.extension(row.get(0)?, kind, schema);
             Ok(())
         },
     )?;

@@ -17,7 +17,10 @@ use rusqlite_migration::{M, Migrations};
 
 use crate::directory::{Change, Directory, Row};
 
-const MIGRATIONS: &[M<'static>] = &[M::up(include_str!("schema.sql"))];
+const MIGRATIONS: &[M<'static>] = &[
+    M::up(include_str!("schema.sql")),
+    M::up(include_str!("extensions.sql")),
+];
 
 /// The file's name in the data directory.
 pub const FILE_NAME: &str = "scimesh.db";

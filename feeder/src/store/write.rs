@@ -7,6 +7,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use scimesh_proto::binding::Binding;
 
 use crate::directory::{Change, Directory, Group, Row, Slot, Token, User};
+use crate::schema::{Kind, Schema};
 
 /// Gives a new database its history and keys.
 pub(super) fn begin_history(connection: &mut Connection) -> rusqlite::Result<()> {
@@ -79,6 +80,13 @@ fn write(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
         Row::DropBinding(tenant, issuer) => run(
             "DELETE FROM bindings WHERE tenant = ?1 AND issuer = ?2",
             &[tenant, issuer],
+        ),
+        Row::Extension(tenant, kind, schema) => {
+            write_extension(transaction, *tenant, *kind, schema)
+        }
+        Row::DropExtension(tenant, urn) => run(
+            "DELETE FROM extensions WHERE tenant = ?1 AND urn = ?2",
+            &[tenant, urn],
         ),
         Row::Token(tenant, token) => write_token(transaction, *tenant, token),
         Row::DropToken(id) => run("DELETE FROM tokens WHERE id = ?1", &[id]),
@@ -165,6 +173,23 @@ fn write_binding(
         .map(drop)
 }
 
+fn write_extension(
+    transaction: &Transaction<'_>,
+    tenant: u32,
+    kind: Kind,
+    schema: &Schema,
+) -> rusqlite::Result<()> {
+    let text = serde_json::to_string(schema)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO extensions (tenant, urn, resource, schema)
+             VALUES (?1, ?2, ?3, ?4)",
+        )?
+        .execute(params![tenant, schema.urn(), kind.name(), text])
+        .map(drop)
+}
+
 fn write_token(transaction: &Transaction<'_>, tenant: u32, token: &Token) -> rusqlite::Result<()> {
     transaction
         .prepare_cached(
@@ -186,6 +211,7 @@ fn drop_tenant(transaction: &Transaction<'_>, number: u32) -> rusqlite::Result<(
         "DELETE FROM groups WHERE tenant = ?1",
         "DELETE FROM users WHERE tenant = ?1",
         "DELETE FROM bindings WHERE tenant = ?1",
+        "DELETE FROM extensions WHERE tenant = ?1",
         "DELETE FROM tokens WHERE tenant = ?1",
         "DELETE FROM tenants WHERE number = ?1",
     ] {

@@ -10,6 +10,7 @@
 mod administration;
 mod apply;
 mod exposure;
+mod extensions;
 mod feed;
 mod feeder;
 mod lifecycle;

@@ -4,6 +4,7 @@
 //! done. What a draft did is also kept as rows for the store and as what it touched for the feed.
 
 mod administration;
+mod extensions;
 mod groups;
 mod users;
 
@@ -19,6 +20,7 @@ use super::tenant::Tenant;
 use super::token::Token;
 use super::user::{Slot, User};
 use super::{Directory, MAX_DEPTH};
+use crate::schema::{InvalidExtension, Kind, Schema};
 
 /// Why a command is refused. Nothing has changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -78,6 +80,31 @@ pub enum Refused {
     /// The tenant has no binding for the issuer, or with the pin, that was named.
     #[error("tenant {0:?} has no such binding")]
     NoSuchBinding(String),
+    /// A schema can't be an extension of the tenant's resources.
+    #[error("extension: {0}")]
+    Extension(#[from] InvalidExtension),
+    /// Resources have values under the schema, which what was to come does not fit.
+    #[error(
+        "extension {urn:?} of tenant {tenant:?}: {why}, but {resources} of its resources have values under it"
+    )]
+    ExtensionInUse {
+        /// The tenant.
+        tenant: String,
+        /// The schema's URN.
+        urn: String,
+        /// What would be lost.
+        why: String,
+        /// How many resources have it.
+        resources: usize,
+    },
+    /// The tenant has not defined this schema.
+    #[error("tenant {tenant:?} has no extension {urn:?}")]
+    NoSuchExtension {
+        /// The tenant.
+        tenant: String,
+        /// The URN that was named.
+        urn: String,
+    },
     /// The tenant has no token of this id.
     #[error("tenant {tenant:?} has no token {id:?}")]
     NoSuchToken {
@@ -105,6 +132,10 @@ pub enum Row {
     Binding(u32, Binding),
     /// The binding for this issuer is gone.
     DropBinding(u32, String),
+    /// A new extension, or a changed one.
+    Extension(u32, Kind, Schema),
+    /// The extension of this URN is gone.
+    DropExtension(u32, String),
     /// A new token.
     Token(u32, Token),
     /// The token of this id is gone.

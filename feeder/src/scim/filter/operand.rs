@@ -1,10 +1,12 @@
 //! The right side of a comparison, typed by the attribute on its left (RFC 7644 section 3.4.2.2, RFC 7643 section 2.3).
 
+use std::cmp::Ordering;
+
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use crate::directory::fold;
-use crate::schema::{Attribute, Type};
+use crate::schema::{Attribute, Type, number_order, time};
 use crate::scim::dialect::Dialect;
 use crate::scim::reading::Reading;
 
@@ -24,6 +26,8 @@ pub(crate) enum Operand {
     },
     /// A boolean.
     Boolean(bool),
+    /// An integer or a decimal.
+    Number(Number),
     /// A dateTime.
     Time(Timestamp),
 }
@@ -60,10 +64,13 @@ impl Operand {
                     .ok_or_else(|| unsupported("is compared with true or false"))?
             }
             (Type::Boolean, _) => return Err(unsupported("is compared with true or false")),
-            (Type::DateTime, Value::String(text)) => text
-                .parse()
+            (Type::Integer | Type::Decimal, Value::Number(number)) => Operand::Number(number),
+            (Type::Integer | Type::Decimal, _) => {
+                return Err(unsupported("is compared with a number"));
+            }
+            (Type::DateTime, Value::String(text)) => time(&text)
                 .map(Operand::Time)
-                .map_err(|_| unsupported("is compared with a dateTime"))?,
+                .ok_or_else(|| unsupported("is compared with a dateTime"))?,
             (Type::DateTime, _) => return Err(unsupported("is compared with a dateTime")),
             (Type::Complex, _) => return Err(unsupported("is complex: name a sub-attribute")),
         };
@@ -77,8 +84,8 @@ impl Operand {
             (_, Type::Binary) if operator.is_order() => {
                 Err(unsupported("is binary: nothing orders it"))
             }
-            (Operand::Time(_), _) if operator.is_substring() => {
-                Err(unsupported("is a dateTime: it has no substrings"))
+            (Operand::Time(_) | Operand::Number(_), _) if operator.is_substring() => {
+                Err(unsupported("is no text: it has no substrings"))
             }
             _ => Ok(operand),
         }
@@ -93,9 +100,12 @@ impl Operand {
                 false => compare(operator, &fold(text), compared),
             },
             (Operand::Boolean(operand), Value::Bool(value)) => ordered(operator, value, operand),
-            (Operand::Time(operand), Value::String(text)) => text
-                .parse::<Timestamp>()
-                .is_ok_and(|time| ordered(operator, &time, operand)),
+            (Operand::Number(operand), Value::Number(number)) => {
+                ordered(operator, &number_order(number, operand), &Ordering::Equal)
+            }
+            (Operand::Time(operand), Value::String(text)) => {
+                time(text).is_some_and(|time| ordered(operator, &time, operand))
+            }
             _ => operator == Operator::NotEqual,
         }
     }

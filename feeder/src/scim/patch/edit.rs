@@ -119,7 +119,9 @@ impl<'s, 'r> Edit<'s, 'r> {
             };
             let target = match Target::parse(&path, self.resources, self.reading) {
                 Ok(target) => target,
-                Err(PatchError::Unknown(unknown)) if !self.grants(&path) => {
+                Err(PatchError::Unknown(unknown))
+                    if unknown.is_nothing() && !self.grants(&path) =>
+                {
                     self.reading.ignored(unknown);
                     continue;
                 }

@@ -254,6 +254,7 @@ fn described(filter: &Filter<'_>) -> Option<Map<String, Value>> {
         let value = match operand {
             Operand::Text { written, .. } => Value::String(written.clone()),
             Operand::Boolean(value) => Value::Bool(*value),
+            Operand::Number(value) => Value::Number(value.clone()),
             Operand::Null | Operand::Time(_) => return None,
         };
         element.insert(place.attribute.name.clone(), value);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use crate::schema::{Attribute, Mutability, Type};
+use crate::schema::{Attribute, Mutability, Type, is_base64, time};
 use crate::scim::dialect::Dialect;
 use crate::scim::filter::parse_boolean;
 use crate::scim::json;
@@ -145,15 +145,20 @@ pub(crate) fn plain(
             None => Err(wrong(attribute, "a boolean")),
         },
         (Type::Boolean, _) => Err(wrong(attribute, "a boolean")),
-        (Type::DateTime, Value::String(text)) => match text.parse::<jiff::Timestamp>() {
-            Ok(_) => Ok(Some(Value::String(text))),
-            Err(_) => Err(wrong(attribute, "a dateTime")),
-        },
-        (Type::DateTime, _) => Err(wrong(attribute, "a dateTime")),
-        (Type::String | Type::Reference | Type::Binary, Value::String(text)) => {
+        (Type::Integer, Value::Number(number)) if !number.is_f64() => {
+            Ok(Some(Value::Number(number)))
+        }
+        (Type::Integer, _) => Err(wrong(attribute, "an integer of at most 64 bits")),
+        (Type::Decimal, Value::Number(number)) => Ok(Some(Value::Number(number))),
+        (Type::Decimal, _) => Err(wrong(attribute, "a number")),
+        (Type::DateTime, Value::String(text)) if time(&text).is_some() => {
             Ok(Some(Value::String(text)))
         }
-        (Type::String | Type::Reference | Type::Binary, _) => Err(wrong(attribute, "a string")),
+        (Type::DateTime, _) => Err(wrong(attribute, "a dateTime such as 2026-11-22T09:00:00Z")),
+        (Type::Binary, Value::String(text)) if is_base64(&text) => Ok(Some(Value::String(text))),
+        (Type::Binary, _) => Err(wrong(attribute, "binary in base64")),
+        (Type::String | Type::Reference, Value::String(text)) => Ok(Some(Value::String(text))),
+        (Type::String | Type::Reference, _) => Err(wrong(attribute, "a string")),
         (Type::Complex, _) => Err(wrong(attribute, "a plain value")),
     }
 }
