@@ -160,6 +160,7 @@ fn literal(operand: &Operand) -> Literal {
         Operand::Boolean(value) => Literal::Boolean(*value),
         Operand::Time(time) => Literal::Time(*time),
         Operand::Text { written, .. } => Literal::Text(written.clone()),
+        Operand::Number(_) => panic!("no attribute of every tenant is a number"),
     }
 }
 
