@@ -158,6 +158,16 @@ impl ResourceType {
     pub(crate) fn top_level(&self) -> impl Iterator<Item = &Attribute> {
         self.core.attributes.iter().chain(&self.common)
     }
+
+    /// Every attribute and sub-attribute, of the extensions too.
+    pub(crate) fn everywhere(&self) -> impl Iterator<Item = &Attribute> {
+        let extensions = self.extensions.iter().flat_map(|schema| &schema.attributes);
+        let attributes = self.top_level().chain(extensions);
+        attributes.flat_map(|attribute| {
+            let subs = attribute.sub_attributes.iter();
+            std::iter::once(attribute).chain(subs)
+        })
+    }
 }
 
 /// What a tenant's resources look like.

@@ -23,7 +23,7 @@ fn tenant(place: &Place, name: &str) -> String {
 }
 
 /// Sets an extension of corp's users from a file.
-fn set<'a>(path: &'a str) -> [&'a str; 8] {
+fn set(path: &str) -> [&str; 8] {
     let [tenant, resource] = ["corp", "User"];
     [
         "extension",
