@@ -193,9 +193,10 @@ impl Attribute {
         self
     }
 
-    /// Makes it a reference to these resource types, or to `external` or `uri`.
+    /// Makes it a reference to these resource types, or to `external` or `uri`. References are case exact (RFC 7643 section 2.3.7).
     pub(super) fn refers_to(mut self, types: &[&str]) -> Attribute {
         self.kind = Type::Reference;
+        self.case_exact = true;
         self.reference_types = types.iter().map(|&name| name.to_owned()).collect();
         self
     }

@@ -9,6 +9,8 @@ mod extension;
 mod group;
 mod literal;
 mod resolve;
+#[cfg(test)]
+mod rfc7643;
 mod user;
 
 use std::sync::{Arc, LazyLock};

@@ -445,7 +445,7 @@ async fn a_groups_extension_says_nothing_of_its_members() {
     let created = api.post("/Groups", body).await;
     let team = created.created();
     assert_eq!(created.body["urn:example:team"]["owner"], "eve");
-    assert_eq!(api.members(&team).await, [ada.clone()]);
+    assert_eq!(api.members(&team).await, std::slice::from_ref(&ada));
     let operations = json!([{"op": "remove", "path": "urn:example:team:members"}]);
     let patched = api.patch(&format!("/Groups/{team}"), operations).await;
     assert_eq!(patched.status, StatusCode::NO_CONTENT);
