@@ -51,7 +51,11 @@ pub struct DesiredTenant {
     #[serde(default)]
     pub bindings: Vec<BindingForm>,
     /// All of the schemas that it defines: others that it has are removed. None: they stay as they are.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "list",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub extensions: Option<Vec<ExtensionForm>>,
 }
 
@@ -143,6 +147,11 @@ impl From<PinForm> for Pin {
             value: form.value,
         }
     }
+}
+
+/// A list that is there. One whose items were commented out is null, and an error: it might mean none of them, or as they are.
+fn list<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<ExtensionForm>>, D::Error> {
+    Vec::deserialize(from).map(Some)
 }
 
 fn default_claim() -> String {
@@ -318,6 +327,18 @@ mod tests {
                 "userName",
             ),
             ("tenants:\n  corp: {}\n  corp: {}\n", "line 3", "corp"),
+            ("tenants:\n  corp:\n    extensions:\n", "line 3", "extensions"),
+            (
+                "tenants:\n  corp:\n    extensions:\n    - resource: Device\n",
+                "line 4",
+                "Device",
+            ),
+            (
+                "tenants:\n  corp:\n    extensions:\n    - resource: User\n      schema:\n        id: urn:x:y\n        \
+                 attributes:\n        - nam: x\n",
+                "line 8",
+                "nam",
+            ),
             (
                 "tenants:\n  corp:\n    bindings:\n    - issuer: i\n      pin: { claim: tid }\n",
                 "line 5",
@@ -333,6 +354,11 @@ mod tests {
                 .unwrap_err()
                 .contains("two bindings for the issuer i")
         );
+        let twice = "tenants: { corp: { extensions: [
+            { resource: User, schema: { id: 'urn:x:y', attributes: [] } },
+            { resource: Group, schema: { id: 'URN:x:Y', attributes: [] } } ] } }";
+        let why = Desired::parse(twice).unwrap_err();
+        assert!(why.contains("two extensions urn:x:y"), "{why}");
         assert!(
             Desired::parse("").is_err(),
             "an empty file is no wish to have no tenants"

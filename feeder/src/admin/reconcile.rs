@@ -190,6 +190,48 @@ mod tests {
         );
     }
 
+    fn extensions_of(directory: &Directory, tenant: &str) -> Vec<String> {
+        let tenant = directory.tenant(tenant).unwrap();
+        let extensions = tenant.extensions();
+        extensions
+            .map(|(kind, schema)| {
+                let names: Vec<&str> = schema.names().collect();
+                format!("{} {} {}", kind.name(), schema.urn(), names.join(","))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn extensions_are_those_of_the_file_if_it_says_which() {
+        let file = "tenants: {a: {extensions: [
+            {resource: User, schema: {id: 'urn:x:y', attributes: [{name: p}]}},
+            {resource: Group, schema: {id: 'urn:x:z', attributes: [{name: q}]}}]}}";
+        let (two, changes) = apply(&empty(), file, false);
+        assert_eq!(
+            extensions_of(&two, "a"),
+            ["User urn:x:y p", "Group urn:x:z q"]
+        );
+        assert_eq!(changes.len(), 3);
+        assert_eq!(apply(&two, file, false).1, [], "applied again");
+        let (kept, changes) = apply(&two, "tenants: {a: {}}", false);
+        assert_eq!((extensions_of(&kept, "a").len(), changes), (2, vec![]));
+
+        let other = "tenants: {a: {extensions: [
+            {resource: Group, schema: {id: 'urn:x:y', attributes: [{name: p}]}}]}}";
+        let (one, changes) = apply(&two, other, false);
+        assert_eq!(extensions_of(&one, "a"), ["Group urn:x:y p"]);
+        assert_eq!(changes.len(), 3, "two went, one came: {changes:?}");
+        let (none, changes) = apply(&one, "tenants: {a: {extensions: []}}", false);
+        let removed = Change::ExtensionRemoved {
+            tenant: "a".to_owned(),
+            urn: "urn:x:y".to_owned(),
+        };
+        assert_eq!(
+            (extensions_of(&none, "a").len(), changes),
+            (0, vec![removed])
+        );
+    }
+
     #[test]
     fn only_prune_deletes_a_tenant() {
         let (both, _) = apply(&empty(), "tenants: {a: {}, b: {}}", false);

@@ -131,6 +131,11 @@ impl From<Written> for Attribute {
 }
 
 impl Attribute {
+    /// Whether its values are accepted and then dropped: nobody could ever see them, or find anything by them.
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.mutability == Mutability::WriteOnly || self.returned == Returned::Never
+    }
+
     /// The sub-attribute of this name, without regard to case (RFC 7643 section 2.1).
     pub(crate) fn sub(&self, name: &str) -> Option<&Attribute> {
         self.sub_attributes
@@ -188,9 +193,10 @@ impl Attribute {
         self
     }
 
-    /// Makes it a reference to these resource types, or to `external` or `uri`.
+    /// Makes it a reference to these resource types, or to `external` or `uri`. References are case exact (RFC 7643 section 2.3.7).
     pub(super) fn refers_to(mut self, types: &[&str]) -> Attribute {
         self.kind = Type::Reference;
+        self.case_exact = true;
         self.reference_types = types.iter().map(|&name| name.to_owned()).collect();
         self
     }

@@ -1,4 +1,4 @@
-//! The enterprise extension of users (RFC 7643 sections 4.3 and 8.7.1).
+//! The enterprise extension of users (RFC 7643 sections 4.3 and 8.7.1). Where it differs from the RFC's on purpose, `rfc7643` says why.
 
 use super::attribute::{complex, text};
 use super::{ENTERPRISE_USER, Schema};
@@ -11,7 +11,6 @@ pub(super) fn schema() -> Schema {
             text("value", "The manager's id").exact(),
             text("$ref", "The manager's URL")
                 .refers_to(&["User"])
-                .exact()
                 .read_only(),
             text("displayName", "The manager's name for people").read_only(),
         ],

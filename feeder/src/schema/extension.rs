@@ -208,7 +208,9 @@ fn repeated(all: &[Attribute], one: &Attribute) -> bool {
 fn valid_attribute(attribute: &Attribute) -> Result<(), &'static str> {
     let reference = attribute.kind == Type::Reference;
     let name = &attribute.name;
-    if !valid_name(name) && !(reference && name == "$ref") {
+    // The RFC's grammar does not have the name that the RFC itself gives to references.
+    let named = valid_name(name) || (reference && name == "$ref");
+    if !named {
         return Err("a name is 1 to 64 of A-Z, a-z, 0-9, '-', '_' and '$', the first a letter");
     }
     if attribute.description.len() > MAX_TEXT_BYTES {

@@ -1,4 +1,4 @@
-//! The core schema of groups (RFC 7643 sections 4.2 and 8.7.1).
+//! The core schema of groups (RFC 7643 sections 4.2 and 8.7.1). Where it differs from the RFC's on purpose, `rfc7643` says why.
 
 use super::attribute::{complex, text};
 use super::{GROUP, Schema};
@@ -11,7 +11,6 @@ pub(super) fn schema() -> Schema {
             text("value", "The member's id").exact().immutable(),
             text("$ref", "The member's URL")
                 .refers_to(&["User", "Group"])
-                .exact()
                 .immutable(),
             text("type", "What the member is")
                 .canonical(&["User", "Group"])

@@ -9,6 +9,8 @@ mod extension;
 mod group;
 mod literal;
 mod resolve;
+#[cfg(test)]
+mod rfc7643;
 mod user;
 
 use std::sync::{Arc, LazyLock};
@@ -157,6 +159,16 @@ impl ResourceType {
     /// The core schema's attributes and the common ones, which share one level of a resource.
     pub(crate) fn top_level(&self) -> impl Iterator<Item = &Attribute> {
         self.core.attributes.iter().chain(&self.common)
+    }
+
+    /// Every attribute and sub-attribute, of the extensions too.
+    pub(crate) fn everywhere(&self) -> impl Iterator<Item = &Attribute> {
+        let extensions = self.extensions.iter().flat_map(|schema| &schema.attributes);
+        let attributes = self.top_level().chain(extensions);
+        attributes.flat_map(|attribute| {
+            let subs = attribute.sub_attributes.iter();
+            std::iter::once(attribute).chain(subs)
+        })
     }
 }
 

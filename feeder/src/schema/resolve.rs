@@ -33,6 +33,11 @@ impl<'s> Place<'s> {
         self.extension.is_none() && self.attribute.name == name
     }
 
+    /// Whether values here are accepted and then dropped.
+    pub(crate) fn is_dropped(&self) -> bool {
+        self.attribute.is_dropped() || self.leaf().is_dropped()
+    }
+
     /// The definition that a value here must meet.
     pub(crate) fn leaf(&self) -> &'s Attribute {
         self.sub.unwrap_or(self.attribute)

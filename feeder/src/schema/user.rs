@@ -1,4 +1,4 @@
-//! The core schema of users (RFC 7643 sections 4.1 and 8.7.1).
+//! The core schema of users (RFC 7643 sections 4.1 and 8.7.1). Where it differs from the RFC's on purpose, `rfc7643` says why.
 
 use super::attribute::{Returned, Type, boolean, complex, plural, text};
 use super::{Attribute, Schema, USER};
@@ -133,7 +133,6 @@ fn groups() -> Attribute {
             text("value", "The group's id").exact().read_only(),
             text("$ref", "The group's URL")
                 .refers_to(&["Group"])
-                .exact()
                 .read_only(),
             text("display", "The group's displayName").read_only(),
             text("type", "How the user is in it")

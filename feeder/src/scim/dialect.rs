@@ -40,6 +40,8 @@ pub(crate) enum Dialect {
     ReadOnlyIgnored,
     /// A password, which is never stored (Okta, client libraries).
     PasswordDropped,
+    /// A value that the tenant's own schema says is never returned: it is not stored either.
+    NeverReturnedDropped,
     /// An attribute or extension that nobody announced.
     UnknownAttribute,
     /// `emails[type eq "work"].value eq …` in a filter (Entra ID).
@@ -68,6 +70,7 @@ impl Dialect {
             Dialect::EmptyPath => "empty-path",
             Dialect::ReadOnlyIgnored => "read-only-ignored",
             Dialect::PasswordDropped => "password-dropped",
+            Dialect::NeverReturnedDropped => "never-returned-dropped",
             Dialect::UnknownAttribute => "unknown-attribute",
             Dialect::ValuePathComparison => "value-path-comparison",
             Dialect::BareComplex => "bare-complex",

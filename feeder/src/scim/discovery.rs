@@ -56,7 +56,9 @@ pub(crate) async fn resource_types(
 pub(crate) async fn resource_type(
     Extension(context): Extension<Context>,
     name: Result<Path<String>, PathRejection>,
+    query: Query,
 ) -> Result<Response, Error> {
+    no_filter(&query)?;
     let Path(name) = name.map_err(|_| Error::NotFound)?;
     let tenant = context.read()?;
     let mut types = tenant.schemas().all().into_iter();
@@ -68,7 +70,8 @@ pub(crate) async fn resource_type(
     ))
 }
 
-/// Every schema.
+/// Every schema that users and groups have. Those of section 8.7.2, of the discovery resources themselves, are the same everywhere and hold nothing
+/// that a client could map or write: they are not served.
 pub(crate) async fn schemas(
     Extension(context): Extension<Context>,
     query: Query,
@@ -87,7 +90,9 @@ pub(crate) async fn schemas(
 pub(crate) async fn schema(
     Extension(context): Extension<Context>,
     urn: Result<Path<String>, PathRejection>,
+    query: Query,
 ) -> Result<Response, Error> {
+    no_filter(&query)?;
     let Path(urn) = urn.map_err(|_| Error::NotFound)?;
     let tenant = context.read()?;
     let found = all_schemas(tenant.schemas()).find(|schema| schema.id.eq_ignore_ascii_case(&urn));

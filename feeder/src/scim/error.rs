@@ -120,7 +120,9 @@ fn patch_type(error: &PatchError) -> &'static str {
         PatchError::Path(_) | PatchError::Unknown(_) => "invalidPath",
         PatchError::Filter(_) => "invalidFilter",
         PatchError::Value(_) | PatchError::Members(_) => "invalidValue",
-        PatchError::ReadOnly(_) | PatchError::Required(_) => "mutability",
+        PatchError::ReadOnly(_) | PatchError::Required(_) | PatchError::Immutable(_) => {
+            "mutability"
+        }
         PatchError::NoTarget(_) => "noTarget",
     }
 }

@@ -10,6 +10,8 @@ use crate::schema::{Place, Resolved, ResourceType, Returned, Schema};
 pub(crate) struct Projection<'s> {
     included: Option<Vec<Resolved<'s>>>,
     excluded: Vec<Resolved<'s>>,
+    /// Whether the resource type has attributes that are shown only if they are asked for.
+    by_request: bool,
 }
 
 impl<'s> Projection<'s> {
@@ -35,6 +37,9 @@ impl<'s> Projection<'s> {
                 .filter(|list| !list.trim().is_empty())
                 .map(&mut names),
             excluded: excluded.map(names).unwrap_or_default(),
+            by_request: resources
+                .everywhere()
+                .any(|attribute| attribute.returned == Returned::Request),
         }
     }
 
@@ -59,20 +64,16 @@ impl<'s> Projection<'s> {
         resources: &ResourceType,
         mut resource: Map<String, Value>,
     ) -> Map<String, Value> {
-        if self.included.is_none() && self.excluded.is_empty() {
+        if self.included.is_none() && self.excluded.is_empty() && !self.by_request {
             return resource;
         }
-        let always = |name: &str| {
-            let mut attributes = resources.top_level();
-            attributes.any(|a| a.name == name && a.returned == Returned::Always)
-        };
         let extension = |name: &str| resources.extensions.iter().find(|schema| schema.id == name);
         resource.retain(|name, value| match (extension(name), value) {
             (Some(schema), Value::Object(object)) => {
                 object.retain(|name, value| self.keep(resources, Some(schema), name, value));
                 !object.is_empty()
             }
-            (_, value) => always(name) || self.keep(resources, None, name, value),
+            (_, value) => self.keep(resources, None, name, value),
         });
         resource
     }
@@ -86,29 +87,48 @@ impl<'s> Projection<'s> {
         value: &mut Value,
     ) -> bool {
         let home = extension.unwrap_or(&resources.core);
-        if let Some(included) = &self.included {
-            let subs = match chosen(included, home, extension, name) {
-                Chosen::Whole => None,
-                Chosen::Parts(subs) if subs.is_empty() => return false,
-                Chosen::Parts(subs) => Some(subs),
-            };
-            if let Some(subs) = subs
-                && !prune(value, |sub| subs.contains(&sub))
-            {
-                return false;
-            }
+        let definition = match extension {
+            Some(schema) => schema.attributes.iter().find(|a| a.name == name),
+            None => resources.top_level().find(|a| a.name == name),
+        };
+        let returned = definition.map_or(Returned::Default, |a| a.returned);
+        let sub_returned = |sub: &str| {
+            let sub = definition.and_then(|a| a.sub(sub));
+            sub.map_or(Returned::Default, |sub| sub.returned)
+        };
+        if returned == Returned::Always {
+            return true;
         }
-        match chosen(&self.excluded, home, extension, name) {
-            Chosen::Whole => false,
+        let included = self.included.as_ref();
+        let chosen_in = included.map(|included| chosen(included, home, extension, name));
+        let kept = match chosen_in {
+            Some(Chosen::Parts(subs)) if subs.is_empty() => false,
+            Some(Chosen::Parts(subs)) => prune(value, |sub| {
+                subs.contains(&sub) || sub_returned(sub) == Returned::Always
+            }),
+            // RFC 7643 section 7: only if `attributes` specifies it; that takes its own name, not its schema's.
+            Some(Chosen::Schema) | None if returned == Returned::Request => false,
+            Some(Chosen::Schema | Chosen::Whole) | None => match self.by_request {
+                true => prune(value, |sub| sub_returned(sub) != Returned::Request),
+                false => true,
+            },
+        };
+        kept && match chosen(&self.excluded, home, extension, name) {
+            Chosen::Whole | Chosen::Schema => false,
             Chosen::Parts(subs) if subs.is_empty() => true,
-            Chosen::Parts(subs) => prune(value, |sub| !subs.contains(&sub)),
+            Chosen::Parts(subs) => prune(value, |sub| {
+                !subs.contains(&sub) || sub_returned(sub) == Returned::Always
+            }),
         }
     }
 }
 
 /// What a list of names says of one attribute.
 enum Chosen<'s> {
+    /// It, by its name.
     Whole,
+    /// All of its schema.
+    Schema,
     /// These sub-attributes; none: it is not named at all.
     Parts(Vec<&'s str>),
 }
@@ -120,9 +140,10 @@ fn chosen<'s>(
     name: &str,
 ) -> Chosen<'s> {
     let mut subs = Vec::new();
+    let mut of_schema = false;
     for resolved in list {
         match resolved {
-            Resolved::Schema(schema) if schema.id == home.id => return Chosen::Whole,
+            Resolved::Schema(schema) if schema.id == home.id => of_schema = true,
             Resolved::Attribute(Place {
                 extension: named,
                 attribute,
@@ -137,7 +158,10 @@ fn chosen<'s>(
             _ => {}
         }
     }
-    Chosen::Parts(subs)
+    match of_schema {
+        true => Chosen::Schema,
+        false => Chosen::Parts(subs),
+    }
 }
 
 /// Keeps those sub-attributes; whether anything is left.

@@ -212,3 +212,25 @@ fn classify(error: &rusqlite::Error) -> CommitError {
         _ => CommitError::Broken(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_of_the_first_version_opens_and_keeps_what_it_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE_NAME);
+        let mut old = Connection::open(&path).unwrap();
+        Migrations::from_slice(&MIGRATIONS[..1])
+            .to_latest(&mut old)
+            .unwrap();
+        write::begin_history(&mut old).unwrap();
+        old.execute("INSERT INTO tenants VALUES (1, 'corp')", [])
+            .unwrap();
+        drop(old);
+        let (_store, directory) = Store::open(dir.path()).unwrap();
+        let tenant = directory.tenant("corp").unwrap();
+        assert_eq!(tenant.extensions().count(), 0);
+    }
+}

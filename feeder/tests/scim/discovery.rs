@@ -65,12 +65,22 @@ async fn rfc7643_7_schemas_are_listed_and_found() {
 #[tokio::test]
 async fn rfc7644_4_discovery_is_read_only_and_takes_no_filter() {
     let api = Api::start().await;
-    for path in ["/ServiceProviderConfig", "/ResourceTypes", "/Schemas"] {
+    let schema = format!("/Schemas/{ENTERPRISE}");
+    for path in [
+        "/ServiceProviderConfig",
+        "/ResourceTypes",
+        "/ResourceTypes/User",
+        "/Schemas",
+        &schema,
+    ] {
+        assert_eq!(api.get(path).await.status, StatusCode::OK, "{path}");
         for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
             let answer = api.call(method, path, json!({})).await;
             answer.is_error(405, None);
             assert!(answer.headers["allow"].to_str().unwrap().contains("GET"));
         }
         api.search(path, "id pr").await.is_error(403, None);
+        let stranger = api.call_as("nobody", Method::GET, path, Value::Null).await;
+        stranger.is_error(401, None);
     }
 }

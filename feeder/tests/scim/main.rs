@@ -12,6 +12,7 @@ mod api;
 mod authentication;
 mod discovery;
 mod errors;
+mod extensions;
 mod groups;
 mod idps;
 mod listing;

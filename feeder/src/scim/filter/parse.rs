@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::schema::{Attribute, Place, Resolved, ResourceType, Returned, Type};
+use crate::schema::{Attribute, Place, Resolved, ResourceType, Type};
 use crate::scim::dialect::Dialect;
 use crate::scim::reading::Reading;
 
@@ -103,7 +103,7 @@ impl<'t> Parser<'t> {
         let mut element = self.element(&place)?;
         if self.take('.') {
             let name = self.word();
-            let sub = Place::within(place.attribute.resolve(name)?);
+            let sub = filterable(Place::within(place.attribute.resolve(name)?))?;
             let comparison = self.comparison(sub)?;
             self.reading.note(Dialect::ValuePathComparison);
             element = Filter::And(vec![element, comparison]);
@@ -144,7 +144,7 @@ impl<'t> Parser<'t> {
                 at: start,
             });
         };
-        let place = self.comparable(place);
+        let place = filterable(self.comparable(place))?;
         let literal = self.literal()?;
         let operand = Operand::new(place.leaf(), operator, literal, self.reading)?;
         Ok(Filter::Compare {
@@ -191,11 +191,7 @@ impl<'t> Parser<'t> {
         if place.bare {
             self.reading.note(Dialect::BareExtension);
         }
-        // RFC 7643 section 4.1.1: a password is never filterable.
-        if place.attribute.returned == Returned::Never {
-            return Err(unsupported(&place, "can't be filtered by"));
-        }
-        Ok(place)
+        filterable(place)
     }
 
     /// A JSON literal (RFC 7644 figure 1, `compValue`); `true`, `false` and `null` in any case.
@@ -309,6 +305,14 @@ fn single<'s>(
             several(filters)
         }
         None => several(filters),
+    }
+}
+
+/// RFC 7643 section 4.1.1: a password is never filterable. Nor is anything else that is never returned.
+fn filterable(place: Place<'_>) -> Result<Place<'_>, FilterError> {
+    match place.is_dropped() {
+        true => Err(unsupported(&place, "can't be filtered by")),
+        false => Ok(place),
     }
 }
 

@@ -3,9 +3,10 @@
 use serde_json::{Map, Value};
 
 use super::elements::Elements;
+use super::immutable::same;
 use super::path::Selection;
 use super::{Op, PatchError, value};
-use crate::schema::{Attribute, Type};
+use crate::schema::{Attribute, Mutability, Type};
 use crate::scim::reading::Reading;
 
 /// Carries out `op` on what `selection` names in `object`. Adding what is there changes nothing; nor does removing what is not. On an error
@@ -67,6 +68,15 @@ pub(super) fn write(
         (Op::Remove, _) | (_, None) => None,
         (_, Some(value)) => value::plain(attribute, value, reading)?,
     };
+    if attribute.mutability == Mutability::Immutable
+        && let Some(old) = object.get(&attribute.name)
+    {
+        return match value {
+            None if op == Op::Add => Ok(()),
+            Some(value) if same(attribute, old, &value) => Ok(()),
+            _ => Err(PatchError::Immutable(attribute.name.clone())),
+        };
+    }
     match value {
         Some(value) => {
             object.insert(attribute.name.clone(), value);

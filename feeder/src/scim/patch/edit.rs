@@ -218,11 +218,14 @@ impl<'s, 'r> Edit<'s, 'r> {
                 }
                 return Ok(());
             }
-            (Mutability::WriteOnly, _) => {
-                self.reading.note(Dialect::PasswordDropped);
-                return Ok(());
-            }
-            (Mutability::ReadWrite | Mutability::Immutable, _) => {}
+            _ => {}
+        }
+        if place.is_dropped() {
+            self.reading.note(match place.is("password") {
+                true => Dialect::PasswordDropped,
+                false => Dialect::NeverReturnedDropped,
+            });
+            return Ok(());
         }
         if op == Op::Remove && place.sub.is_none() && place.attribute.required {
             return Err(PatchError::Required(place.attribute.name.clone()));

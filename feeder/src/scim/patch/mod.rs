@@ -7,6 +7,7 @@
 mod change;
 mod edit;
 mod elements;
+mod immutable;
 mod members;
 mod operation;
 pub(super) mod path;
@@ -18,6 +19,7 @@ use serde_json::Value;
 use thiserror::Error;
 use uuid::Uuid;
 
+use self::immutable::{Absent, Fixed};
 use super::filter::FilterError;
 use super::reading::{Reading, TooMuchWork};
 use crate::directory::Attributes;
@@ -67,6 +69,9 @@ pub(crate) enum PatchError {
     /// A path to what only the server writes.
     #[error("{0:?} is read-only")]
     ReadOnly(String),
+    /// A value that can be set once was to be changed.
+    #[error("{0:?} is immutable and has a value")]
+    Immutable(String),
     /// A required attribute was to be removed.
     #[error("{0:?} is required and can't be removed")]
     Required(String),
@@ -103,7 +108,9 @@ pub(crate) fn replace(
     let mut edit = edit::Edit::new(resources, Attributes::new(), reading);
     edit.body(body)?;
     edit.default_active(current.get("active").cloned().unwrap_or(Value::Bool(false)));
-    edit.finish()
+    let mut edited = edit.finish()?;
+    Fixed::of(resources, current).hold(&mut edited.attributes, Absent::Kept)?;
+    Ok(edited)
 }
 
 /// What a PATCH makes of the resource.
@@ -113,9 +120,12 @@ pub(crate) fn patch(
     operations: Vec<Operation>,
     reading: &mut Reading,
 ) -> Result<Edited, PatchError> {
+    let fixed = Fixed::of(resources, &current);
     let mut edit = edit::Edit::new(resources, current, reading);
     for operation in operations {
         edit.operation(operation)?;
     }
-    edit.finish()
+    let mut edited = edit.finish()?;
+    fixed.hold(&mut edited.attributes, Absent::Removed)?;
+    Ok(edited)
 }

@@ -122,6 +122,7 @@ pub(crate) fn parts<'s>(
         }
         match sub.mutability {
             Mutability::ReadOnly => reading.note(Dialect::ReadOnlyIgnored),
+            _ if sub.is_dropped() => reading.note(Dialect::NeverReturnedDropped),
             _ => parts.push((sub, value)),
         }
     }
