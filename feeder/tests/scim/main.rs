@@ -10,6 +10,7 @@
 
 mod api;
 mod authentication;
+mod bulk;
 mod discovery;
 mod errors;
 mod groups;
