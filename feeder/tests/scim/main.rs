@@ -11,6 +11,8 @@
 mod api;
 mod authentication;
 mod bulk;
+mod bulk_property;
+mod concurrency;
 mod discovery;
 mod errors;
 mod groups;
