@@ -286,7 +286,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::directory::{Attributes, Refused};
+    use crate::directory::{Attributes, MemberChange, Refused};
 
     fn open(dir: &Path) -> (Ledger, Writer) {
         let (store, directory) = Store::open(dir).unwrap();
@@ -327,7 +327,11 @@ mod tests {
                 let admins = draft.create_group("corp", Uuid::new_v4(), admins, &ids)?;
                 let outer = attributes(json!({"displayName": "outer"}));
                 draft.create_group("corp", Uuid::new_v4(), outer, &[admins.id])?;
-                draft.remove_members("corp", admins.id, &ids[..1])
+                draft.change_members(
+                    "corp",
+                    admins.id,
+                    &[MemberChange::Remove(ids[..1].to_vec())],
+                )
             })
             .await
             .unwrap();

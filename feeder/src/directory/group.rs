@@ -65,3 +65,14 @@ impl Group {
             .collect()
     }
 }
+
+/// One step of a change of a group's members: they are named, never read and put back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MemberChange {
+    /// These become members.
+    Add(Vec<Uuid>),
+    /// These stop being members.
+    Remove(Vec<Uuid>),
+    /// These, and no others, are members.
+    Set(Vec<Uuid>),
+}

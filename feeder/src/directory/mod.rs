@@ -32,7 +32,7 @@ pub use change::{Change, ChangeLog, Name, Touched};
 pub(crate) use draft::Made;
 pub use draft::{Draft, Refused, Row};
 pub use entry::{Content, Resolved};
-pub use group::Group;
+pub use group::{Group, MemberChange};
 pub(crate) use loading::Loading;
 pub use nesting::MAX_DEPTH;
 pub use tenant::{Member, Tenant};

@@ -16,7 +16,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::scope::Standing;
-use crate::directory::{Attributes, Directory, Draft, Keys, Member, Refused, Tenant};
+use crate::directory::{Attributes, Directory, Draft, Keys, Member, MemberChange, Refused, Tenant};
 
 const TENANT: &str = "corp";
 
@@ -59,11 +59,20 @@ enum Write {
     DeleteGroup {
         which: usize,
     },
+    /// Several in one command, each all or nothing.
+    Bulk(Vec<Write>),
     /// The filter catches up here.
     Follow,
 }
 
 fn write() -> impl Strategy<Value = Write> {
+    prop_oneof![
+        8 => one_write(),
+        2 => prop::collection::vec(one_write(), 2..6).prop_map(Write::Bulk),
+    ]
+}
+
+fn one_write() -> impl Strategy<Value = Write> {
     let members = || prop::collection::vec(0..24_usize, 0..3);
     prop_oneof![
         3 => (any::<u8>(), 0..6_u8).prop_map(|(who, name)| Write::CreateUser { who, name }),
@@ -156,7 +165,7 @@ fn apply(draft: &mut Draft, write: &Write) -> Result<(), Refused> {
         }
         Write::RenameGroup { which, name } => {
             if let Some(id) = some_group(&tenant, *which) {
-                draft.update_group(TENANT, id, group(*name))?;
+                draft.update_group(TENANT, id, group(*name), &[])?;
             }
         }
         Write::SetMembers {
@@ -164,7 +173,7 @@ fn apply(draft: &mut Draft, write: &Write) -> Result<(), Refused> {
             members: numbers,
         } => {
             if let Some(id) = some_group(&tenant, *which) {
-                draft.set_members(TENANT, id, &members(numbers))?;
+                draft.change_members(TENANT, id, &[MemberChange::Set(members(numbers))])?;
             }
         }
         Write::AddMembers {
@@ -172,7 +181,7 @@ fn apply(draft: &mut Draft, write: &Write) -> Result<(), Refused> {
             members: numbers,
         } => {
             if let Some(id) = some_group(&tenant, *which) {
-                draft.add_members(TENANT, id, &members(numbers))?;
+                draft.change_members(TENANT, id, &[MemberChange::Add(members(numbers))])?;
             }
         }
         Write::RemoveMembers {
@@ -180,12 +189,17 @@ fn apply(draft: &mut Draft, write: &Write) -> Result<(), Refused> {
             members: numbers,
         } => {
             if let Some(id) = some_group(&tenant, *which) {
-                draft.remove_members(TENANT, id, &members(numbers))?;
+                draft.change_members(TENANT, id, &[MemberChange::Remove(members(numbers))])?;
             }
         }
         Write::DeleteGroup { which } => {
             if let Some(id) = some_group(&tenant, *which) {
                 draft.delete_group(TENANT, id)?;
+            }
+        }
+        Write::Bulk(writes) => {
+            for write in writes {
+                let _ = draft.attempt(|draft| apply(draft, write));
             }
         }
         Write::Follow => {}

@@ -73,6 +73,11 @@ impl Context {
         Ok(committed.value)
     }
 
+    /// The directory as it is now, to try on it what a command will do. Nobody sees what becomes of it.
+    pub(crate) fn rehearsal(&self) -> Draft {
+        Draft::new(&self.ledger.directory(), Timestamp::now())
+    }
+
     /// What the log will say of the request.
     pub(crate) fn note(&self) -> &Note {
         &self.note

@@ -34,6 +34,10 @@ pub(crate) enum Dialect {
     SingleForList,
     /// An extension's attribute without its URN (Entra ID: `manager eq …`).
     BareExtension,
+    /// A Bulk operation's method in small letters.
+    MethodCase,
+    /// A PATCH's operations without the object around them, in Bulk: RFC 7644's own example has it so (section 3.7.3).
+    BareOperations,
     /// `"path": ""`.
     EmptyPath,
     /// A read-only attribute in a body (every client that sends back what it read; Okta's `groups`, and `id` in a rename).
@@ -67,6 +71,8 @@ impl Dialect {
             Dialect::JsonInString => "json-in-string",
             Dialect::SingleForList => "single-for-list",
             Dialect::BareExtension => "bare-extension",
+            Dialect::MethodCase => "method-case",
+            Dialect::BareOperations => "bare-operations",
             Dialect::EmptyPath => "empty-path",
             Dialect::ReadOnlyIgnored => "read-only-ignored",
             Dialect::PasswordDropped => "password-dropped",

@@ -19,12 +19,17 @@ pub(crate) async fn service_provider_config(
     query: Query,
 ) -> Result<Response, Error> {
     no_filter(&query)?;
+    let limits = context.settings.limits;
     let unsupported = json!({"supported": false});
     let config = json!({
         "schemas": ["urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"],
         "patch": {"supported": true},
-        "bulk": {"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
-        "filter": {"supported": true, "maxResults": context.settings.limits.page},
+        "bulk": {
+            "supported": true,
+            "maxOperations": limits.bulk_operations,
+            "maxPayloadSize": limits.body_bytes,
+        },
+        "filter": {"supported": true, "maxResults": limits.page},
         "changePassword": unsupported,
         "sort": unsupported,
         "etag": unsupported,

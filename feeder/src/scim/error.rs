@@ -2,9 +2,10 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use thiserror::Error;
 
+use super::bulk::BulkError;
 use super::filter::FilterError;
 use super::patch::PatchError;
 use super::reply;
@@ -26,6 +27,9 @@ pub(crate) enum Error {
     /// No such endpoint, or no such resource in this tenant.
     #[error("not found")]
     NotFound,
+    /// An endpoint of the RFC that the server does without: `/Me` (RFC 7644 section 3.11).
+    #[error("not implemented")]
+    NotImplemented,
     /// The endpoint has no such method.
     #[error("the endpoint does not support this method")]
     MethodNotAllowed,
@@ -58,6 +62,9 @@ pub(crate) enum Error {
     /// A body that can't be carried out.
     #[error(transparent)]
     Patch(#[from] PatchError),
+    /// A Bulk request, or one of its operations, that can't be carried out.
+    #[error(transparent)]
+    Bulk(#[from] BulkError),
     /// The directory said no.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -90,6 +97,7 @@ impl Error {
             Error::Unauthorized => (StatusCode::UNAUTHORIZED, None),
             Error::FilterForbidden => (StatusCode::FORBIDDEN, None),
             Error::NotFound => (StatusCode::NOT_FOUND, None),
+            Error::NotImplemented => (StatusCode::NOT_IMPLEMENTED, None),
             Error::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None),
             Error::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, None),
             Error::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, None),
@@ -97,6 +105,7 @@ impl Error {
             Error::Json(_) => bad("invalidSyntax"),
             Error::Parameter { .. } => bad("invalidValue"),
             Error::Filter(_) => bad("invalidFilter"),
+            Error::Bulk(error) => error.kind(),
             Error::Patch(PatchError::Work(_)) => (StatusCode::PAYLOAD_TOO_LARGE, None),
             Error::Patch(error) => bad(patch_type(error)),
             Error::Refused(refused) => refused_kind(refused),
@@ -111,6 +120,22 @@ impl Error {
             StatusCode::NOT_FOUND => Error::NotFound.to_string(),
             _ => self.to_string(),
         }
+    }
+
+    /// The error as SCIM writes it.
+    pub(crate) fn body(&self) -> Value {
+        let (status, scim_type) = self.kind();
+        let mut body = Map::new();
+        body.insert(
+            "schemas".to_owned(),
+            json!(["urn:ietf:params:scim:api:messages:2.0:Error"]),
+        );
+        body.insert("status".to_owned(), status.as_str().into());
+        body.insert("detail".to_owned(), self.detail().into());
+        if let Some(scim_type) = scim_type {
+            body.insert("scimType".to_owned(), scim_type.into());
+        }
+        Value::Object(body)
     }
 }
 
@@ -151,16 +176,8 @@ fn refused_kind(refused: &Refused) -> (StatusCode, Option<&'static str>) {
 
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let (status, scim_type) = self.kind();
-        let mut body = json!({
-            "schemas": ["urn:ietf:params:scim:api:messages:2.0:Error"],
-            "status": status.as_str(),
-            "detail": self.detail(),
-        });
-        if let (Some(scim_type), Some(body)) = (scim_type, body.as_object_mut()) {
-            body.insert("scimType".to_owned(), scim_type.into());
-        }
-        let mut response = reply::json(status, &body);
+        let status = self.kind().0;
+        let mut response = reply::json(status, &self.body());
         let headers = response.headers_mut();
         match status {
             StatusCode::UNAUTHORIZED => {

@@ -13,6 +13,24 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Value, serde_json::Error> {
     serde_json::from_slice::<Unique>(bytes).map(|Unique(value)| value)
 }
 
+/// A key twice in one object, in different spelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Twice;
+
+/// Takes the one key of this name, in any case: keys are attribute names (RFC 7643 section 2.1).
+pub(crate) fn take(object: &mut Map<String, Value>, name: &str) -> Result<Option<Value>, Twice> {
+    let keys: Vec<String> = object
+        .keys()
+        .filter(|key| key.eq_ignore_ascii_case(name))
+        .cloned()
+        .collect();
+    match keys.as_slice() {
+        [] => Ok(None),
+        [key] => Ok(object.remove(key)),
+        _ => Err(Twice),
+    }
+}
+
 struct Unique(Value);
 
 impl<'de> Deserialize<'de> for Unique {

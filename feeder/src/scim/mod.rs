@@ -3,6 +3,7 @@
 //! ```text
 //! request -> auth -> body -> Edit (schema-driven, pure) -> Ledger::commit -> resource (rendering) -> response
 //!                    list -> Filter ------------------------'
+//!                    bulk -> Plan -> many Edits, one commit -'
 //! ```
 //!
 //! Schemas are data; canonical names, types, PATCH, filters, projection and discovery all follow from them. One lenient dialect is always
@@ -11,6 +12,7 @@
 
 mod auth;
 mod body;
+mod bulk;
 mod context;
 mod dialect;
 #[cfg(test)]

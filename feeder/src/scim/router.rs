@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::get;
+use axum::routing::{any, get, post};
 use axum::{Extension, Router};
 
 use super::context::Api;
 use super::error::Error;
 use super::settings::Settings;
-use super::{auth, discovery, endpoints, log};
+use super::{auth, bulk, discovery, endpoints, log};
 use crate::ledger::Ledger;
 use crate::schema::Kind;
 
@@ -31,10 +31,21 @@ pub fn router(ledger: Ledger, settings: Settings) -> Router {
         .route("/ResourceTypes/{name}", get(discovery::resource_type))
         .route("/Schemas", get(discovery::schemas))
         .route("/Schemas/{urn}", get(discovery::schema))
+        .route("/Bulk", post(bulk::answer))
+        .merge(me())
         .fallback(async || Error::NotFound)
         .method_not_allowed_fallback(async || Error::MethodNotAllowed)
         .layer(from_fn_with_state(api, auth::authenticate))
         .layer(from_fn(log::log))
+}
+
+/// RFC 7644 section 3.11: the tokens are clients' of the tenant and stand for no user, so there is nobody to be.
+fn me() -> Router {
+    let me = || any(async || Error::NotImplemented);
+    Router::new()
+        .route("/Me", me())
+        .route("/Me/", me())
+        .route("/Me/{*rest}", me())
 }
 
 /// The endpoints of one kind of resource.

@@ -52,12 +52,16 @@ impl Stored {
         }
     }
 
+    /// Its attributes as they are kept.
+    pub(crate) fn document(&self) -> &str {
+        match self {
+            Stored::User(user) => &user.document,
+            Stored::Group(group) => &group.document,
+        }
+    }
+
     /// Whether both have the same attributes, whatever their members.
     pub(crate) fn same_attributes(&self, other: &Stored) -> bool {
-        match (self, other) {
-            (Stored::User(one), Stored::User(other)) => one.document == other.document,
-            (Stored::Group(one), Stored::Group(other)) => one.document == other.document,
-            _ => false,
-        }
+        self.kind() == other.kind() && self.document() == other.document()
     }
 }

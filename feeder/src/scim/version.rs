@@ -22,6 +22,11 @@ impl IfMatch {
         IfMatch((!tags.is_empty()).then(|| tags.join(",")))
     }
 
+    /// From the `version` of an operation of a Bulk request (RFC 7644 section 3.7).
+    pub(crate) fn version(version: Option<String>) -> IfMatch {
+        IfMatch(version)
+    }
+
     /// Whether the resource is at an expected version. Asked inside the command, so nothing comes between.
     pub(crate) fn check(&self, meta: &Meta) -> Result<(), Error> {
         let Some(expected) = &self.0 else {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::context::Context;
 use super::error::Error;
-use super::patch::{self, Edited, MemberChange, Operation};
+use super::patch::{self, Edited, Operation};
 use super::reading::Reading;
 use super::stored::Stored;
 use super::version::IfMatch;
@@ -174,19 +174,13 @@ pub(crate) fn update(
     id: Uuid,
     edited: Edited,
 ) -> Result<Stored, Error> {
-    if kind == Kind::User {
-        let user = draft.update_user(tenant, id, edited.attributes)?;
-        return Ok(Stored::User(user));
-    }
-    let mut group = draft.update_group(tenant, id, edited.attributes)?;
-    for change in &edited.members {
-        group = match change {
-            MemberChange::Add(members) => draft.add_members(tenant, id, members)?,
-            MemberChange::Remove(members) => draft.remove_members(tenant, id, members)?,
-            MemberChange::Set(members) => draft.set_members(tenant, id, members)?,
-        };
-    }
-    Ok(Stored::Group(group))
+    let attributes = edited.attributes;
+    Ok(match kind {
+        Kind::User => Stored::User(draft.update_user(tenant, id, attributes)?),
+        Kind::Group => {
+            Stored::Group(draft.update_group(tenant, id, attributes, &edited.members)?)
+        }
+    })
 }
 
 /// Takes a resource out of a draft.

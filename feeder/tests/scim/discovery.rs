@@ -14,7 +14,7 @@ async fn rfc7643_5_the_configuration_advertises_what_works() {
     for (feature, supported) in [
         ("patch", true),
         ("filter", true),
-        ("bulk", false),
+        ("bulk", true),
         ("sort", false),
         ("etag", false),
         ("changePassword", false),

@@ -10,6 +10,9 @@
 
 mod api;
 mod authentication;
+mod bulk;
+mod bulk_property;
+mod concurrency;
 mod discovery;
 mod errors;
 mod extensions;

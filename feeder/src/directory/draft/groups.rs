@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{Draft, MAX_DEPTH, Refused, Row};
 use crate::directory::change::Touched;
-use crate::directory::group::Group;
+use crate::directory::group::{Group, MemberChange};
 use crate::directory::nesting;
 use crate::directory::user::{Attributes, Meta, Slot};
 
@@ -34,78 +34,47 @@ impl Draft {
         self.group_at(tenant, slot)
     }
 
-    /// Gives a group other attributes; its members stay. The same ones change nothing, not even `meta`.
+    /// Gives a group other attributes, and then changes its members: one version, whatever it takes. What is so already changes nothing, not even
+    /// `meta`.
     pub fn update_group(
         &mut self,
         tenant: &str,
         id: Uuid,
         attributes: Attributes,
+        members: &[MemberChange],
     ) -> Result<Arc<Group>, Refused> {
         let held = self.tenant(tenant)?.clone();
         let old = self.group(tenant, id)?;
-        let meta = old.meta.touched(self.now);
-        let group = Group::new(old.slot, id, meta, &attributes, old.members.clone())?;
-        if group.document == old.document {
-            return Ok(old);
+        let group = Group::new(old.slot, id, old.meta, &attributes, old.members.clone())?;
+        let changed = group.document != old.document;
+        if changed {
+            let mut terms = old.terms();
+            if terms != group.terms() {
+                terms.extend(group.terms());
+                let group = group.slot;
+                self.touch(&held, Touched::Group { group, terms });
+            }
+            self.tenant_mut(tenant)?.put_group(Arc::new(group));
         }
-        let mut terms = old.terms();
-        if terms != group.terms() {
-            terms.extend(group.terms());
-            let group = group.slot;
-            self.touch(&held, Touched::Group { group, terms });
-        }
-        let group = Arc::new(group);
-        self.tenant_mut(tenant)?.put_group(group.clone());
-        self.rows.push(Row::Group(held.number, group.clone()));
-        Ok(group)
-    }
-
-    /// Adds members; adding who is one changes nothing.
-    pub fn add_members(
-        &mut self,
-        tenant: &str,
-        group: Uuid,
-        members: &[Uuid],
-    ) -> Result<Arc<Group>, Refused> {
-        let slot = self.group(tenant, group)?.slot;
-        let members = self.slots(tenant, members)?;
-        if self.link_members(tenant, slot, members)? {
-            self.touch_group(tenant, slot)?;
-        }
-        self.group_at(tenant, slot)
-    }
-
-    /// Removes members; removing who is none, or nobody, changes nothing.
-    pub fn remove_members(
-        &mut self,
-        tenant: &str,
-        group: Uuid,
-        members: &[Uuid],
-    ) -> Result<Arc<Group>, Refused> {
-        let slot = self.group(tenant, group)?.slot;
-        let held = self.tenant(tenant)?;
-        let members = members.iter().filter_map(|id| held.slot_of(*id)).collect();
-        self.drop_members(tenant, slot, members)?;
-        self.group_at(tenant, slot)
-    }
-
-    /// Makes these the only members, changing as little as that takes.
-    pub fn set_members(
-        &mut self,
-        tenant: &str,
-        group: Uuid,
-        members: &[Uuid],
-    ) -> Result<Arc<Group>, Refused> {
-        let old = self.group(tenant, group)?;
-        let members: OrdSet<Slot> = self.slots(tenant, members)?.into_iter().collect();
-        let gone = old.members.clone().relative_complement(members.clone());
-        let new = members.relative_complement(old.members.clone());
-        let added = self.link_members(tenant, old.slot, new.into_iter().collect())?;
-        let dropped = self.drop_members(tenant, old.slot, gone.into_iter().collect())?;
-        if added && !dropped {
+        let moved = self.move_members(tenant, old.slot, members)?;
+        if changed || moved {
             self.touch_group(tenant, old.slot)?;
         }
         self.group_at(tenant, old.slot)
+    }
+
+    /// Changes a group's members, and nothing else. Adding who is one changes nothing, nor does removing who is none, or nobody.
+    pub fn change_members(
+        &mut self,
+        tenant: &str,
+        group: Uuid,
+        members: &[MemberChange],
+    ) -> Result<Arc<Group>, Refused> {
+        let slot = self.group(tenant, group)?.slot;
+        if self.move_members(tenant, slot, members)? {
+            self.touch_group(tenant, slot)?;
+        }
+        self.group_at(tenant, slot)
     }
 
     /// A group goes, and with it its memberships in both directions.
@@ -143,6 +112,47 @@ impl Draft {
         ids.iter()
             .map(|id| held.slot_of(*id).ok_or(Refused::NoSuchMember(*id)))
             .collect()
+    }
+
+    /// Whether they changed anything.
+    fn move_members(
+        &mut self,
+        tenant: &str,
+        group: Slot,
+        changes: &[MemberChange],
+    ) -> Result<bool, Refused> {
+        let mut moved = false;
+        for change in changes {
+            moved |= match change {
+                MemberChange::Add(members) => {
+                    let members = self.slots(tenant, members)?;
+                    self.link_members(tenant, group, members)?
+                }
+                MemberChange::Remove(members) => {
+                    let held = self.tenant(tenant)?;
+                    let members = members.iter().filter_map(|id| held.slot_of(*id)).collect();
+                    self.drop_members(tenant, group, members)?
+                }
+                MemberChange::Set(members) => self.set_members(tenant, group, members)?,
+            };
+        }
+        Ok(moved)
+    }
+
+    /// Makes these the only members, changing as little as that takes. Whether it changed anything.
+    fn set_members(
+        &mut self,
+        tenant: &str,
+        group: Slot,
+        members: &[Uuid],
+    ) -> Result<bool, Refused> {
+        let members: OrdSet<Slot> = self.slots(tenant, members)?.into_iter().collect();
+        let old = self.tenant(tenant)?.members(group);
+        let gone = old.clone().relative_complement(members.clone());
+        let new = members.relative_complement(old);
+        let added = self.link_members(tenant, group, new.into_iter().collect())?;
+        let dropped = self.drop_members(tenant, group, gone.into_iter().collect())?;
+        Ok(added || dropped)
     }
 
     /// Whether it changed anything.
@@ -196,12 +206,11 @@ impl Draft {
         self.rows.extend(rows);
         let members = dropped;
         self.touch(&held, Touched::Members { group, members });
-        self.touch_group(tenant, group)?;
         Ok(true)
     }
 
-    /// The group's members changed: so did its `meta`.
-    fn touch_group(&mut self, tenant: &str, group: Slot) -> Result<(), Refused> {
+    /// The group changed: so does its `meta`.
+    pub(super) fn touch_group(&mut self, tenant: &str, group: Slot) -> Result<(), Refused> {
         let old = self.group_at(tenant, group)?;
         let changed = Arc::new(Group {
             meta: old.meta.touched(self.now),

@@ -201,6 +201,23 @@ impl Draft {
             .ok_or_else(|| Refused::NoSuchTenant(name.to_owned()))
     }
 
+    /// Runs a part of the command that may fail alone: after an error the draft is as it was before the part.
+    pub(crate) fn attempt<T, E>(
+        &mut self,
+        part: impl FnOnce(&mut Draft) -> Result<T, E>,
+    ) -> Result<T, E> {
+        // A copy of a directory shares everything with it.
+        let before = self.directory.clone();
+        let (rows, touched) = (self.rows.len(), self.touched.len());
+        let result = part(self);
+        if result.is_err() {
+            self.directory = before;
+            self.rows.truncate(rows);
+            self.touched.truncate(touched);
+        }
+        result
+    }
+
     fn tenant_mut(&mut self, name: &str) -> Result<&mut Tenant, Refused> {
         self.directory
             .tenants

@@ -98,7 +98,9 @@ impl Draft {
     pub(super) fn leave_groups(&mut self, tenant: &str, member: Slot) -> Result<(), Refused> {
         let groups = self.tenant(tenant)?.parents(member).to_vec();
         for group in groups {
-            self.drop_members(tenant, group, vec![member])?;
+            if self.drop_members(tenant, group, vec![member])? {
+                self.touch_group(tenant, group)?;
+            }
         }
         Ok(())
     }

@@ -15,7 +15,7 @@ use tonic::Code;
 use uuid::Uuid;
 
 use super::*;
-use crate::directory::{Draft, Refused};
+use crate::directory::{Draft, MemberChange, Refused};
 use crate::feed::{PeerMode, Scopes};
 use crate::ledger::Ledger;
 use crate::metrics::{CommitMetrics, FeedMetrics};
@@ -85,7 +85,7 @@ impl Feeder {
         self.write(move |draft| {
             let user =
                 draft.create_user("corp", Uuid::new_v4(), user.as_object().unwrap().clone())?;
-            draft.add_members("corp", group, &[user.id])
+            draft.change_members("corp", group, &[MemberChange::Add(vec![user.id])])
         })
         .await;
         self.position().revision

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::path::{Selection, Target};
-use super::{Edited, MemberChange, Op, Operation, PatchError, ValueError, change, members, value};
-use crate::directory::Attributes;
+use super::{Edited, Op, Operation, PatchError, ValueError, change, members, value};
+use crate::directory::{Attributes, MemberChange};
 use crate::schema::{Mutability, Place, Resolved, ResourceType, Schema};
 use crate::scim::dialect::Dialect;
 use crate::scim::reading::Reading;

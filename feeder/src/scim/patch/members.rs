@@ -6,21 +6,11 @@ use uuid::Uuid;
 use super::path::Selection;
 use super::value::decoded;
 use super::{Op, PatchError};
+use crate::directory::MemberChange;
 use crate::scim::dialect::Dialect;
 use crate::scim::filter::{Filter, Operand, Operator};
 use crate::scim::id;
 use crate::scim::reading::Reading;
-
-/// One step; the directory carries it out without looking at other members.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum MemberChange {
-    /// These become members.
-    Add(Vec<Uuid>),
-    /// These stop being members.
-    Remove(Vec<Uuid>),
-    /// These, and no others, are members.
-    Set(Vec<Uuid>),
-}
 
 /// What `op` on `members` means. A shape that is not certain is refused: members are access.
 pub(crate) fn change(

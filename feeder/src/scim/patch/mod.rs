@@ -22,10 +22,9 @@ use uuid::Uuid;
 use self::immutable::{Absent, Fixed};
 use super::filter::FilterError;
 use super::reading::{Reading, TooMuchWork};
-use crate::directory::Attributes;
+use crate::directory::{Attributes, MemberChange};
 use crate::schema::{ResourceType, Unknown};
 
-pub(crate) use members::MemberChange;
 pub(crate) use operation::{Op, Operation};
 pub(crate) use value::ValueError;
 

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::PatchError;
 use crate::scim::dialect::Dialect;
+use crate::scim::json;
 use crate::scim::reading::Reading;
 
 /// What an operation does.
@@ -86,16 +87,7 @@ fn parse_op(op: &str, reading: &mut Reading) -> Result<Op, PatchError> {
     }
 }
 
-/// Takes the one key of this name, in any case.
 fn take(object: &mut Map<String, Value>, name: &str) -> Result<Option<Value>, PatchError> {
-    let keys: Vec<String> = object
-        .keys()
-        .filter(|key| key.eq_ignore_ascii_case(name))
-        .cloned()
-        .collect();
-    match keys.as_slice() {
-        [] => Ok(None),
-        [key] => Ok(object.remove(key)),
-        _ => Err(PatchError::Body("a key occurs twice in different spelling")),
-    }
+    json::take(object, name)
+        .map_err(|_| PatchError::Body("a key occurs twice in different spelling"))
 }
