@@ -6,6 +6,7 @@
 mod attribute;
 mod enterprise;
 mod group;
+mod resemblance;
 mod resolve;
 mod user;
 
@@ -14,7 +15,7 @@ use std::sync::{Arc, LazyLock};
 use serde::Serialize;
 
 pub(crate) use attribute::{Attribute, Mutability, Returned, Type};
-pub(crate) use resolve::{Place, Resolved, Unknown};
+pub(crate) use resolve::{Place, Resolved, Unknown, WRITTEN_CHARS};
 
 /// `User`, RFC 7643 section 4.1.
 pub(crate) const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";

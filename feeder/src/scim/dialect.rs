@@ -32,6 +32,8 @@ pub(crate) enum Dialect {
     BareExtension,
     /// `"path": ""`.
     EmptyPath,
+    /// `"Operations": []`, which asks for nothing.
+    NoOperations,
     /// A read-only attribute in a body (every client that sends back what it read; Okta's `groups`, and `id` in a rename).
     ReadOnlyIgnored,
     /// A password, which is never stored (Okta, client libraries).
@@ -60,6 +62,7 @@ impl Dialect {
             Dialect::SingleForList => "single-for-list",
             Dialect::BareExtension => "bare-extension",
             Dialect::EmptyPath => "empty-path",
+            Dialect::NoOperations => "no-operations",
             Dialect::ReadOnlyIgnored => "read-only-ignored",
             Dialect::PasswordDropped => "password-dropped",
             Dialect::UnknownAttribute => "unknown-attribute",
@@ -88,8 +91,17 @@ impl Seen {
     /// Notes an attribute that was ignored because nobody knows it.
     pub(crate) fn ignored(&mut self, unknown: Unknown) {
         self.note(Dialect::UnknownAttribute);
+        self.misnamed(unknown);
+    }
+
+    /// Keeps the name of an attribute that nobody knows. Those that look misnamed go before those that don't.
+    pub(crate) fn misnamed(&mut self, unknown: Unknown) {
         if self.unknown.len() < UNKNOWN_NAMES {
             self.unknown.push(unknown);
+        } else if unknown.resembles.is_some()
+            && let Some(least) = self.unknown.iter_mut().find(|one| one.resembles.is_none())
+        {
+            *least = unknown;
         }
     }
 

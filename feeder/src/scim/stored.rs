@@ -52,6 +52,16 @@ impl Stored {
         }
     }
 
+    /// Steps that it takes to look at all of it: few, unless it is large.
+    pub(crate) fn weight(&self) -> usize {
+        const STEP_BYTES: usize = 512;
+        let document = match self {
+            Stored::User(user) => &user.document,
+            Stored::Group(group) => &group.document,
+        };
+        1 + document.len() / STEP_BYTES
+    }
+
     /// Whether both have the same attributes, whatever their members.
     pub(crate) fn same_attributes(&self, other: &Stored) -> bool {
         match (self, other) {

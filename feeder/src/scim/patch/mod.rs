@@ -19,7 +19,8 @@ use thiserror::Error;
 use uuid::Uuid;
 
 use super::filter::FilterError;
-use super::reading::{Reading, TooMuchWork};
+use super::limits::{Exceeded, Limit};
+use super::reading::Reading;
 use crate::directory::Attributes;
 use crate::schema::{ResourceType, Unknown};
 
@@ -73,9 +74,9 @@ pub(crate) enum PatchError {
     /// Nothing there to operate on.
     #[error("{0}")]
     NoTarget(&'static str),
-    /// It would take too long.
+    /// More than a limit allows.
     #[error(transparent)]
-    Work(#[from] TooMuchWork),
+    Exceeded(#[from] Exceeded),
     /// A shape of `members` that is not understood, and so might mean anything.
     #[error("members: {0}")]
     Members(&'static str),
@@ -90,7 +91,9 @@ pub(crate) fn create(
     let mut edit = edit::Edit::new(resources, Attributes::new(), reading);
     edit.body(body)?;
     edit.default_active(Value::Bool(true));
-    edit.finish()
+    let edited = edit.finish()?;
+    check_size(&Attributes::new(), &edited, reading)?;
+    Ok(edited)
 }
 
 /// The resource that a PUT describes. An absent `active` stays as it is: a default of true would re-enable people.
@@ -103,7 +106,9 @@ pub(crate) fn replace(
     let mut edit = edit::Edit::new(resources, Attributes::new(), reading);
     edit.body(body)?;
     edit.default_active(current.get("active").cloned().unwrap_or(Value::Bool(false)));
-    edit.finish()
+    let edited = edit.finish()?;
+    check_size(current, &edited, reading)?;
+    Ok(edited)
 }
 
 /// What a PATCH makes of the resource.
@@ -113,9 +118,27 @@ pub(crate) fn patch(
     operations: Vec<Operation>,
     reading: &mut Reading,
 ) -> Result<Edited, PatchError> {
-    let mut edit = edit::Edit::new(resources, current, reading);
+    let mut edit = edit::Edit::new(resources, current.clone(), reading);
     for operation in operations {
         edit.operation(operation)?;
     }
-    edit.finish()
+    let edited = edit.finish()?;
+    check_size(&current, &edited, reading)?;
+    Ok(edited)
+}
+
+/// Refuses attributes that are too large, unless they were so before and do not grow.
+fn check_size(old: &Attributes, edited: &Edited, reading: &Reading) -> Result<(), Exceeded> {
+    let new = size(&edited.attributes);
+    match reading.allow(Limit::ResourceBytes, new) {
+        Err(_) if new <= size(old) => Ok(()),
+        allowed => allowed,
+    }
+}
+
+/// In bytes, without `active`: no limit must ever keep a user from being disabled.
+fn size(attributes: &Attributes) -> usize {
+    let counted = attributes.iter().filter(|(name, _)| *name != "active");
+    let text = |value: &Value| serde_json::to_string(value).map_or(0, |text| text.len());
+    counted.map(|(name, value)| name.len() + text(value)).sum()
 }

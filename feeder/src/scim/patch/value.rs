@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::schema::{Attribute, Mutability, Type};
 use crate::scim::dialect::Dialect;
 use crate::scim::filter::parse_boolean;
+use crate::scim::limits::Exceeded;
 use crate::scim::reading::Reading;
 
 /// A value that an attribute can't have.
@@ -22,13 +23,18 @@ pub(crate) enum ValueError {
         expected: &'static str,
     },
     /// No value where one is needed.
-    #[error("{0:?} has no value")]
-    Missing(String),
+    #[error("{attribute:?} has no value{}", meant(.written))]
+    Missing {
+        /// The attribute's canonical name.
+        attribute: String,
+        /// What the client wrote, and may have meant by it.
+        written: Option<String>,
+    },
     /// The same attribute twice, in different spelling.
     #[error("{0:?} is given twice")]
     Twice(String),
     /// A longer list than the server keeps.
-    #[error("{attribute:?} has more than {limit} values")]
+    #[error("{attribute:?} has more than {limit} values: the limit is values")]
     TooMany {
         /// The attribute's canonical name.
         attribute: String,
@@ -38,6 +44,16 @@ pub(crate) enum ValueError {
     /// RFC 7643 section 2.4.
     #[error("{0:?} has more than one primary value")]
     Primaries(String),
+    /// More than another limit allows.
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
+}
+
+fn meant(written: &Option<String>) -> String {
+    match written {
+        Some(written) => format!("; did the client mean it by {written:?}?"),
+        None => String::new(),
+    }
 }
 
 /// The value of a single-valued attribute, or one element of a multi-valued one; none if it is unassigned.
@@ -72,6 +88,7 @@ pub(crate) fn many(
             vec![value]
         }
     };
+    reading.spend(values.len())?;
     values
         .into_iter()
         .filter_map(|value| one(attribute, value, reading).transpose())
@@ -107,6 +124,7 @@ pub(crate) fn parts<'s>(
     let mut given = BTreeSet::new();
     let mut parts = Vec::with_capacity(object.len());
     for (key, value) in object {
+        reading.spend(1)?;
         let sub = match attribute.resolve(&key) {
             Ok(sub) => sub,
             Err(unknown) => {
