@@ -5,7 +5,7 @@ use std::sync::Arc;
 use imbl::OrdSet;
 use uuid::Uuid;
 
-use super::{Draft, MAX_DEPTH, Refused, Row};
+use super::{Draft, Refused, Row};
 use crate::directory::change::Touched;
 use crate::directory::group::{Group, MemberChange};
 use crate::directory::nesting;
@@ -21,6 +21,7 @@ impl Draft {
         members: &[Uuid],
     ) -> Result<Arc<Group>, Refused> {
         let held = self.tenant(tenant)?.clone();
+        self.bounds.admit_group(&held)?;
         let members = self.slots(tenant, members)?;
         let slot = self.next_slot();
         let meta = Meta::new(self.now);
@@ -175,8 +176,9 @@ impl Draft {
             return Ok(false);
         }
         let held = self.tenant(tenant)?.clone();
+        self.bounds.admit_members(&held, group)?;
         if nests {
-            let (depth, limit) = (nesting::depth(&held, group), MAX_DEPTH);
+            let (depth, limit) = (nesting::depth(&held, group), self.bounds.depth);
             if depth > limit {
                 return Err(Refused::TooDeep { depth, limit });
             }

@@ -61,7 +61,7 @@ impl Edits {
         self.made(operation, Source::Resource(base.clone()), || {
             // Each operation reads and keeps its resource whole: many small changes to a large one are a lot of work.
             let work = reading.spend(base.stored.document().len());
-            work.map_err(PatchError::Work)?;
+            work.map_err(PatchError::Exceeded)?;
             base.edit(edit, reading)
         })
     }

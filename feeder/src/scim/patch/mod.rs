@@ -21,7 +21,8 @@ use uuid::Uuid;
 
 use self::immutable::{Absent, Fixed};
 use super::filter::FilterError;
-use super::reading::{Reading, TooMuchWork};
+use super::limits::{Exceeded, Limit};
+use super::reading::Reading;
 use crate::directory::{Attributes, MemberChange};
 use crate::schema::{ResourceType, Unknown};
 
@@ -77,12 +78,24 @@ pub(crate) enum PatchError {
     /// Nothing there to operate on.
     #[error("{0}")]
     NoTarget(&'static str),
-    /// It would take too long.
+    /// More than a limit allows.
     #[error(transparent)]
-    Work(#[from] TooMuchWork),
+    Exceeded(#[from] Exceeded),
     /// A shape of `members` that is not understood, and so might mean anything.
     #[error("members: {0}")]
     Members(&'static str),
+}
+
+impl PatchError {
+    /// The limit that was exceeded, if that is why.
+    pub(crate) fn exceeded(&self) -> Option<Exceeded> {
+        match self {
+            PatchError::Exceeded(exceeded)
+            | PatchError::Filter(FilterError::Exceeded(exceeded))
+            | PatchError::Value(ValueError::Exceeded(exceeded)) => Some(*exceeded),
+            _ => None,
+        }
+    }
 }
 
 /// The resource that a POST describes. An absent `active` is true.
@@ -94,7 +107,9 @@ pub(crate) fn create(
     let mut edit = edit::Edit::new(resources, Attributes::new(), reading);
     edit.body(body)?;
     edit.default_active(Value::Bool(true));
-    edit.finish()
+    let edited = edit.finish()?;
+    check_size(&Attributes::new(), &edited, reading)?;
+    Ok(edited)
 }
 
 /// The resource that a PUT describes. An absent `active` stays as it is: a default of true would re-enable people.
@@ -109,6 +124,7 @@ pub(crate) fn replace(
     edit.default_active(current.get("active").cloned().unwrap_or(Value::Bool(false)));
     let mut edited = edit.finish()?;
     Fixed::of(resources, current).hold(&mut edited.attributes, Absent::Kept)?;
+    check_size(current, &edited, reading)?;
     Ok(edited)
 }
 
@@ -120,11 +136,28 @@ pub(crate) fn patch(
     reading: &mut Reading,
 ) -> Result<Edited, PatchError> {
     let fixed = Fixed::of(resources, &current);
-    let mut edit = edit::Edit::new(resources, current, reading);
+    let mut edit = edit::Edit::new(resources, current.clone(), reading);
     for operation in operations {
         edit.operation(operation)?;
     }
     let mut edited = edit.finish()?;
     fixed.hold(&mut edited.attributes, Absent::Removed)?;
+    check_size(&current, &edited, reading)?;
     Ok(edited)
+}
+
+/// Refuses attributes that are too large, unless they were so before and do not grow.
+fn check_size(old: &Attributes, edited: &Edited, reading: &Reading) -> Result<(), Exceeded> {
+    let new = size(&edited.attributes);
+    match reading.allow(Limit::ResourceBytes, new) {
+        Err(_) if new <= size(old) => Ok(()),
+        allowed => allowed,
+    }
+}
+
+/// In bytes, without `active`: no limit must ever keep a user from being disabled.
+fn size(attributes: &Attributes) -> usize {
+    let counted = attributes.iter().filter(|(name, _)| *name != "active");
+    let text = |value: &Value| serde_json::to_string(value).map_or(0, |text| text.len());
+    counted.map(|(name, value)| name.len() + text(value)).sum()
 }
