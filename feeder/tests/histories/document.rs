@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::attributes::{Attribute, ENTERPRISE, Kind, Named, Place, Type};
@@ -11,7 +11,7 @@ use super::list;
 use super::request::{Keys, Operation, Path, Target};
 use super::value::{
     INVALID_FILTER, INVALID_PATH, INVALID_SYNTAX, INVALID_VALUE, MUTABILITY, NO_TARGET, Refusal,
-    parts, plain,
+    decoded, parts, plain,
 };
 
 /// What is kept of a resource.
@@ -307,7 +307,8 @@ fn changed_complex(
         Some(Value::Object(object)) => object,
         _ => Map::new(),
     };
-    let null = value.is_none_or(Value::is_null);
+    // RFC 7643 section 2.5.
+    let null = value.is_none_or(|value| value.is_null() || *value == json!([]));
     match (op, part) {
         (Op::Remove, None) => object.clear(),
         (Op::Replace, None) if null => object.clear(),
@@ -362,12 +363,13 @@ fn plain_keys(urn: Option<&str>, object: &Map<String, Value>) -> Keys {
 
 /// The ids in a list of members, or in one member.
 fn member_ids(value: &Value) -> Result<Vec<String>, Refusal> {
-    let list = match value {
-        Value::Array(list) => list.clone(),
-        Value::Object(_) => vec![value.clone()],
+    let list = match decoded(value) {
+        Value::Array(list) => list,
+        one @ Value::Object(_) => vec![one],
         _ => return Err(INVALID_VALUE),
     };
     let id = |member: &Value| {
+        let member = decoded(member);
         let member = member.as_object()?;
         let known = ["value", "$ref", "type", "display", "primary"];
         let known = |key: &String| known.contains(&&*key.to_ascii_lowercase());

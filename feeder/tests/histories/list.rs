@@ -104,10 +104,18 @@ fn write(
     match part {
         Some(part) => write_part(object, op, part, value),
         None => {
+            let value = value.unwrap_or(&Value::Null);
+            let value = match value {
+                Value::Array(list) if list.len() == 1 => &list[0],
+                other => other,
+            };
             if op == Op::Replace {
                 object.clear();
             }
-            write_parts(object, op, attribute, value.unwrap_or(&Value::Null))
+            match value {
+                Value::Array(list) if list.is_empty() => Ok(()),
+                value => write_parts(object, op, attribute, value),
+            }
         }
     }
 }

@@ -25,7 +25,8 @@ pub(crate) fn render(tenant: &Tenant, resource: &Resource) -> Map<String, Value>
         Kind::User => ("groups", groups(tenant, &resource.id)),
         Kind::Group => ("members", members(tenant, resource)),
     };
-    if !related.is_empty() {
+    // RFC 7643 section 2.5 would leave out an empty list; but authentik adds nobody to a group that shows no members.
+    if !related.is_empty() || kind == Kind::Group {
         shown.insert(name.to_owned(), Value::Array(related));
     }
     shown

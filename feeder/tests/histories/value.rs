@@ -24,6 +24,7 @@ pub(crate) fn folded(text: &str) -> String {
 
 /// A value that is not complex; none if it is unassigned.
 pub(crate) fn plain(attribute: &Attribute, written: &Value) -> Result<Option<Value>, Refusal> {
+    let written = &unwrapped(attribute, written);
     match (attribute.kind, written) {
         (_, Value::Null) => Ok(None),
         (Type::Boolean, Value::Bool(_)) => Ok(Some(written.clone())),
@@ -33,8 +34,38 @@ pub(crate) fn plain(attribute: &Attribute, written: &Value) -> Result<Option<Val
             "false" => Ok(Some(Value::Bool(false))),
             _ => Err(INVALID_VALUE),
         },
-        (Type::Text | Type::Binary, Value::String(_)) => Ok(Some(written.clone())),
+        (Type::Text, Value::String(_)) => Ok(Some(written.clone())),
+        // RFC 7643 section 2.3.6: base64.
+        (Type::Binary, Value::String(text)) if *text == "YWJj" => Ok(Some(written.clone())),
         _ => Err(INVALID_VALUE),
+    }
+}
+
+/// Microsoft's library and SCIM-SDK put a plain value into a list of one, or into an object of one key.
+fn unwrapped(attribute: &Attribute, written: &Value) -> Value {
+    let one = match written {
+        Value::Array(list) if list.len() == 1 && !list[0].is_null() => &list[0],
+        other => other,
+    };
+    let Value::Object(object) = one else {
+        return one.clone();
+    };
+    let given: Vec<_> = object
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .collect();
+    match given.as_slice() {
+        [(key, value)] if *key == "value" || *key == attribute.name => Value::clone(value),
+        _ => one.clone(),
+    }
+}
+
+/// SCIM-SDK and Entra ID put objects and lists, as JSON, into strings.
+pub(crate) fn decoded(written: &Value) -> Value {
+    let text = written.as_str().unwrap_or_default();
+    match serde_json::from_str(text) {
+        Ok(inner @ (Value::Object(_) | Value::Array(_))) => inner,
+        _ => written.clone(),
     }
 }
 
@@ -43,35 +74,43 @@ pub(crate) fn parts(
     attribute: &'static Attribute,
     written: &Value,
 ) -> Result<Vec<(&'static Attribute, Value)>, Refusal> {
-    match written {
+    // Entra ID sends the manager as a list of one.
+    let one = match written {
+        Value::Array(list) if !attribute.many && list.len() < 2 => {
+            list.first().cloned().unwrap_or_default()
+        }
+        other => other.clone(),
+    };
+    match decoded(&one) {
         Value::Null => Ok(Vec::new()),
         Value::Object(object) => {
+            let inner = object.get("value").map(decoded);
+            let object = match inner {
+                Some(Value::Object(inner)) if object.len() == 1 && inner.contains_key("value") => {
+                    inner
+                }
+                _ => object,
+            };
             let mut parts: Vec<(&'static Attribute, Value)> = Vec::new();
             for (key, value) in object {
                 // Nobody knows it: it is ignored.
-                let Some(part) = attribute.part(key) else {
+                let Some(part) = attribute.part(&key) else {
                     continue;
                 };
                 if parts.iter().any(|(other, _)| other.name == part.name) {
                     return Err(INVALID_VALUE);
                 }
                 if !part.read_only {
-                    parts.push((part, value.clone()));
+                    parts.push((part, value));
                 }
             }
             Ok(parts)
         }
-        // Entra ID sends the manager as a list of one.
-        Value::Array(list) if !attribute.many => match list.as_slice() {
-            [] => Ok(Vec::new()),
-            [Value::Array(_)] => Err(INVALID_VALUE),
-            [only] => parts(attribute, only),
-            _ => Err(INVALID_VALUE),
-        },
         Value::Array(_) => Err(INVALID_VALUE),
         // Entra ID sends the manager as a string.
         scalar => match attribute.part("value") {
-            Some(value) => Ok(vec![(value, scalar.clone())]),
+            Some(value) if scalar == "" => Ok(vec![(value, Value::Null)]),
+            Some(value) => Ok(vec![(value, scalar)]),
             None => Err(INVALID_VALUE),
         },
     }
@@ -96,10 +135,10 @@ pub(crate) fn elements(
     attribute: &'static Attribute,
     written: &Value,
 ) -> Result<Vec<Value>, Refusal> {
-    let written = match written {
+    let written = match decoded(written) {
         Value::Null => Vec::new(),
-        Value::Array(list) => list.clone(),
-        one => vec![one.clone()],
+        Value::Array(list) => list,
+        one => vec![one],
     };
     let mut elements = Vec::new();
     for value in &written {

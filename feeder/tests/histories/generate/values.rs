@@ -63,7 +63,7 @@ pub(super) fn boolean() -> impl Strategy<Value = Value> {
     prop_oneof![
         12 => any::<bool>().prop_map(Value::from),
         4 => select(&["True", "False", "true"][..]).prop_map(Value::from),
-        1 => select(vec![json!(null), json!("yes"), json!(0), json!([true])]),
+        1 => select(vec![json!(null), json!("yes"), json!(0), json!([true]), json!({"value": "False"}), json!([]), json!({"active": false, "value": true})]),
     ]
 }
 
@@ -119,7 +119,7 @@ pub(super) fn sort() -> impl Strategy<Value = Value> {
 
 /// An element's `value`.
 pub(super) fn valued() -> impl Strategy<Value = Value> {
-    select(&["a@x", "A@X", "b@x", "c"][..]).prop_map(Value::from)
+    select(&["a@x", "A@X", "b@x", "YWJj"][..]).prop_map(Value::from)
 }
 
 pub(super) fn element() -> impl Strategy<Value = Value> {
@@ -132,6 +132,8 @@ pub(super) fn element() -> impl Strategy<Value = Value> {
             ("locality", text().boxed()),
         ]),
         1 => valued(),
+        1 => valued().prop_map(|value| json!({"value": json!({"value": value, "id": 1}).to_string()})),
+        1 => valued().prop_map(|value| json!([{"value": value}])),
         1 => select(vec![json!(null), json!({}), json!({"Value": "c", "value": "c"}), json!([]), json!({"value": 5})]),
     ]
 }
@@ -157,6 +159,7 @@ pub(super) fn members() -> impl Strategy<Value = Value> {
     prop_oneof![
         20 => vec(member(), 0..4).prop_map(Value::from),
         2 => member(),
+        1 => member().prop_map(|member| Value::from(member.to_string())),
         1 => select(vec![json!(null), json!("<user 0>"), json!(["<user 0>"]), json!([{"$ref": "<user 0>"}]), json!([null]), json!([{}])]),
     ]
 }
