@@ -13,7 +13,7 @@ impl Filter<'_> {
             Filter::And(filters) => filters.iter().all(|filter| filter.matches(object)),
             Filter::Or(filters) => filters.iter().any(|filter| filter.matches(object)),
             Filter::Not(filter) => !filter.matches(object),
-            Filter::Present(place) => !values(place, object).is_empty(),
+            Filter::Present(place) => present(&values(place, object)),
             Filter::Compare {
                 place,
                 operator,
@@ -35,13 +35,18 @@ fn compare(
 ) -> bool {
     let values = values(place, object);
     match (operand, operator) {
-        (Operand::Null, Operator::Equal) => values.is_empty(),
-        (Operand::Null, _) => !values.is_empty(),
+        (Operand::Null, Operator::Equal) => !present(&values),
+        (Operand::Null, _) => present(&values),
         (_, Operator::NotEqual) if values.is_empty() => true,
         _ => values
             .into_iter()
             .any(|value| operand.meets(place.leaf(), operator, value)),
     }
+}
+
+/// RFC 7644 table 3, `pr`: there is "a non-empty or non-null value".
+fn present(values: &[&Value]) -> bool {
+    values.iter().any(|value| value.as_str() != Some(""))
 }
 
 /// The assigned values at a place: none, one, or those of every element.

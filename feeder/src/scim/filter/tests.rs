@@ -118,6 +118,22 @@ fn rfc7643_2_5_an_absent_attribute_meets_ne_and_null_only() {
 }
 
 #[test]
+fn rfc7644_3_4_2_2_an_empty_text_is_not_present() {
+    let resource =
+        json!({"title": "", "name": {"givenName": ""}, "emails": [{"value": ""}, {"value": "a"}]});
+    for (text, expected) in [
+        ("title pr", false),
+        ("title eq null", true),
+        (r#"title eq """#, true),
+        ("name.givenName pr", false),
+        ("emails.value pr", true),
+    ] {
+        let met = parsed(text).0.matches(resource.as_object().unwrap());
+        assert_eq!(met, expected, "{text}");
+    }
+}
+
+#[test]
 fn entra_compares_behind_a_value_path() {
     let text = r#"emails[type eq "work"].value eq "BJENSEN@example.com""#;
     assert!(holds(text));

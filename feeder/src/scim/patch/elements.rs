@@ -284,5 +284,6 @@ fn described(filter: &Filter<'_>) -> Option<Map<String, Value>> {
         };
         element.insert(place.attribute.name.clone(), value);
     }
-    Some(element)
+    // One that asks for two types describes nothing.
+    filter.matches(&element).then_some(element)
 }

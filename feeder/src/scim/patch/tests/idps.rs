@@ -203,11 +203,12 @@ fn entra_creates_the_element_that_a_value_path_names() {
         assert!(edited.seen.has(Dialect::CreatedByPath));
     }
     // What does not describe one element can't create it.
-    let error = user_refused(
-        json!({}),
-        json!([{"op": "replace", "path": "emails[value co \"x\"].type", "value": "work"}]),
-    );
-    assert!(matches!(error, PatchError::NoTarget(_)));
+    for filter in ["value co \"x\"", "type eq \"work\" and type eq \"home\""] {
+        let path = format!("emails[{filter}].display");
+        let operation = json!({"op": "replace", "path": path, "value": "A"});
+        let error = user_refused(json!({}), json!([operation]));
+        assert!(matches!(error, PatchError::NoTarget(_)), "{path}");
+    }
 }
 
 #[test]
