@@ -21,6 +21,8 @@ mod discovery;
 mod endpoints;
 mod error;
 mod filter;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod id;
 mod json;
 mod list;
