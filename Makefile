@@ -8,11 +8,13 @@ SHELL = /bin/sh
 PROFILE ?= dev
 CARGO ?= cargo
 ARGS ?=
+# How long `make fuzz` runs each of its targets.
+SECONDS ?= 20
 
 # Where cargo puts what it builds.
 BIN = $${CARGO_TARGET_DIR:-target}/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help setup build filter run test test-wasm test-durability bench lint fmt clean
+.PHONY: help setup build filter run test test-wasm test-durability fuzz bench lint fmt clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -47,17 +49,22 @@ test-wasm: have-node setup ## the engine's and the protocol's tests in wasm, und
 test-durability: have-strace build ## what was acknowledged is on disk: system calls traced, failures injected, kill -9 (as root)
 	$(CARGO) test --locked --profile $(PROFILE) --workspace --test durability -- --ignored --test-threads 1
 
+fuzz: setup ## every text that a client writes, fuzzed from the committed corpus (SECONDS=20: for so long each)
+	@SECONDS_EACH=$(SECONDS) feeder/fuzz/run.sh
+
 bench: PROFILE = release
 bench: build ## how long after the SCIM response the last request is still allowed
 	@$(BIN)/revocation $(ARGS)
 
 lint: setup ## formatting and clippy, warnings refused
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path feeder/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked --package scimesh-filter --target wasm32-wasip1 -- -D warnings
 
 fmt: ## format the code
 	$(CARGO) fmt --all
+	$(CARGO) fmt --manifest-path feeder/fuzz/Cargo.toml
 
 clean: ## remove all that was built, installed or left by a run
 	rm -rf target .venv .tools .run*

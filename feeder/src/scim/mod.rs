@@ -22,6 +22,8 @@ mod discovery;
 mod endpoints;
 mod error;
 mod filter;
+#[cfg(any(fuzzing, test))]
+pub mod fuzzing;
 mod id;
 mod json;
 mod limits;

@@ -143,6 +143,10 @@ fn comparison(attribute: &Attribute) -> Text {
                 r#""2011-05-13T06:42:34.5+01:00""#,
             ],
         ),
+        Type::Integer | Type::Decimal => (
+            &["eq", "NE", "gt", "ge", "LT", "le"],
+            &["5", "-1.5e3", "0", "-0", "18446744073709551616", "1E400"],
+        ),
         Type::Binary => (EQUALITY, &[r#""MII=""#, r#""""#]),
         _ => (
             ANY_OPERATOR,

@@ -15,9 +15,10 @@ use self::explained::Explained;
 use self::names::Names;
 use self::tree::{Path, Tree};
 use super::filter::Filter;
+use super::fuzzing::schemas;
 use super::patch::path::Target;
 use super::reading::Reading;
-use crate::schema::{ResourceType, group, user};
+use crate::schema::{Kind, ResourceType};
 
 /// What the two make of one text.
 #[derive(Debug)]
@@ -136,7 +137,8 @@ impl Tally {
 #[test]
 fn where_we_differ_from_scim_v2_is_meant() {
     let tally = RefCell::new(Tally::default());
-    for (resources, cases) in [(user(), 5000), (group(), 1500)] {
+    for (kind, cases) in [(Kind::User, 5000), (Kind::Group, 1500)] {
+        let resources = schemas().of(kind);
         let names = Names::of(resources);
         let try_filter = |text: String| {
             let verdict = of_filter(&text, resources, &names);

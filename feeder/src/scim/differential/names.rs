@@ -31,6 +31,31 @@ impl Names {
     /// Those of resources of this type.
     pub(super) fn of(resources: &'static ResourceType) -> Names {
         let mut names = Names::default();
+        let mut bare = Names::default();
+        let mut claimed = BTreeSet::new();
+        for schema in &resources.extensions {
+            for attribute in &schema.attributes {
+                let full = format!("{}:{}", schema.id, attribute.name);
+                names.insert(&full, &full, attribute, false);
+                let mut one = Names::default();
+                one.insert(&attribute.name, &full, attribute, true);
+                for (spelling, known) in one.known {
+                    if bare.known.insert(spelling.clone(), known).is_some() {
+                        claimed.insert(spelling);
+                    }
+                }
+            }
+        }
+        // What two extensions have is neither's without a URN; what the core has is the core's, with all below it.
+        let core = |name: &str| {
+            let first = name.split('.').next().unwrap_or_default();
+            resources
+                .top_level()
+                .any(|a| a.name.eq_ignore_ascii_case(first))
+        };
+        bare.known
+            .retain(|name, _| !claimed.contains(name) && !core(name));
+        names.known.extend(bare.known);
         for attribute in resources.top_level() {
             let name = &attribute.name;
             names.insert(name, name, attribute, false);
@@ -40,13 +65,6 @@ impl Names {
                 attribute,
                 false,
             );
-        }
-        for schema in &resources.extensions {
-            for attribute in &schema.attributes {
-                let full = format!("{}:{}", schema.id, attribute.name);
-                names.insert(&full, &full, attribute, false);
-                names.insert(&attribute.name, &full, attribute, true);
-            }
         }
         for schema in resources.extensions.iter().chain([&resources.core]) {
             names

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use scim_v2::filter as theirs;
+use serde_json::Number;
 
 use super::explained::Explained;
 use super::names::Names;
-use crate::schema::{Attribute, Place, Returned, Type};
+use crate::schema::{Attribute, Place, Returned, Type, time};
 use crate::scim::filter::{Filter, Operand, Operator};
 use crate::scim::patch::path::{Selection, Target};
 
@@ -26,6 +27,7 @@ pub(super) enum Literal {
     Null,
     Boolean(bool),
     Text(String),
+    Number(Number),
     Time(Timestamp),
 }
 
@@ -158,9 +160,9 @@ fn literal(operand: &Operand) -> Literal {
     match operand {
         Operand::Null => Literal::Null,
         Operand::Boolean(value) => Literal::Boolean(*value),
+        Operand::Number(number) => Literal::Number(number.clone()),
         Operand::Time(time) => Literal::Time(*time),
         Operand::Text { written, .. } => Literal::Text(written.clone()),
-        Operand::Number(_) => panic!("no attribute of every tenant is a number"),
     }
 }
 
@@ -268,8 +270,11 @@ fn typed(
             more.insert(Explained::StringBoolean);
             Literal::Boolean(value)
         }
+        (Type::Integer | Type::Decimal, CompValue::Number(number)) => {
+            Literal::Number(number.clone())
+        }
         (Type::DateTime, CompValue::Str(text)) => {
-            Literal::Time(text.parse().map_err(|_| Explained::LiteralOfAnotherType)?)
+            Literal::Time(time(text).ok_or(Explained::LiteralOfAnotherType)?)
         }
         (Type::String | Type::Reference | Type::Binary, CompValue::Str(text)) => {
             Literal::Text(text.clone())
@@ -278,7 +283,7 @@ fn typed(
     };
     let allowed = match (&literal, attribute.kind) {
         (Literal::Null, _) | (_, Type::Boolean) => equality,
-        (_, Type::DateTime) => !substring,
+        (_, Type::DateTime | Type::Integer | Type::Decimal) => !substring,
         (_, Type::Binary) => equality || substring,
         _ => true,
     };
