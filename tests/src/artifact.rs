@@ -56,3 +56,14 @@ pub fn filter() -> Result<PathBuf> {
 pub fn envoy() -> Result<PathBuf> {
     existing("SCIMESH_ENVOY", root()?.join(".venv/bin/envoy"), "setup")
 }
+
+/// A program of the conformance suites.
+pub fn suite(program: &str) -> Result<PathBuf> {
+    let path = root()?.join(".venv/bin").join(program);
+    ensure!(
+        path.is_file(),
+        "{} is not there: run `make setup`, which wants Python 3.11 or later for it",
+        path.display()
+    );
+    Ok(path)
+}

@@ -14,5 +14,6 @@ pub mod probe;
 pub mod process;
 pub mod scim;
 pub mod strace;
+pub mod suite;
 pub mod upstream;
 pub mod wire;
