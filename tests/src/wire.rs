@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// A connection that stays open.
+/// A connection that stays open. One that the peer ends after an answer is opened anew for the next request, and that
+/// counts in its time.
 pub struct Connection {
     peer: SocketAddr,
     stream: BufReader<TcpStream>,
+    ended: bool,
 }
 
 /// One request and its answer.
@@ -28,16 +30,14 @@ pub struct Exchange {
 impl Connection {
     /// Connects.
     pub fn open(peer: SocketAddr) -> Result<Connection> {
-        let stream = TcpStream::connect(peer).with_context(|| format!("{peer}"))?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         Ok(Connection {
             peer,
-            stream: BufReader::new(stream),
+            stream: connect(peer)?,
+            ended: false,
         })
     }
 
-    /// Sends a request and reads its answer, which has to state its length.
+    /// Sends a request and reads its answer.
     pub fn exchange(
         &mut self,
         method: &str,
@@ -52,14 +52,18 @@ impl Connection {
             body.len(),
         );
         let sent = Instant::now();
+        if self.ended {
+            self.stream = connect(self.peer)?;
+        }
         self.stream.get_mut().write_all(request.as_bytes())?;
-        let status = self
-            .line()?
-            .split(' ')
-            .nth(1)
+        let line = self.line()?;
+        let mut words = line.split(' ');
+        self.ended = words.next() == Some("HTTP/1.0");
+        let status = words
+            .next()
             .and_then(|status| status.parse().ok())
             .context("a status line")?;
-        let mut length = 0;
+        let (mut length, mut chunked) = (0, false);
         loop {
             let line = self.line()?.to_ascii_lowercase();
             if line.is_empty() {
@@ -68,16 +72,37 @@ impl Connection {
             if let Some(value) = line.strip_prefix("content-length:") {
                 length = value.trim().parse()?;
             }
-            ensure!(!line.starts_with("transfer-encoding:"), "no length");
+            chunked |= line == "transfer-encoding: chunked";
+            self.ended |= line == "connection: close";
         }
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body)?;
+        let mut body = Vec::new();
+        if chunked {
+            self.chunks(&mut body)?;
+        } else {
+            body.resize(length, 0);
+            self.stream.read_exact(&mut body)?;
+        }
         Ok(Exchange {
             sent,
             received: Instant::now(),
             status,
             body,
         })
+    }
+
+    /// A body of chunks (RFC 9112 section 7.1), with neither extensions nor trailers.
+    fn chunks(&mut self, body: &mut Vec<u8>) -> Result<()> {
+        loop {
+            let length = usize::from_str_radix(&self.line()?, 16)?;
+            let start = body.len();
+            body.resize(start + length, 0);
+            self.stream
+                .read_exact(body.get_mut(start..).unwrap_or_default())?;
+            ensure!(self.line()?.is_empty(), "a chunk is longer than it says");
+            if length == 0 {
+                return Ok(());
+            }
+        }
     }
 
     fn line(&mut self) -> Result<String> {
@@ -87,4 +112,11 @@ impl Connection {
         }
         Ok(line.trim_end().to_owned())
     }
+}
+
+fn connect(peer: SocketAddr) -> Result<BufReader<TcpStream>> {
+    let stream = TcpStream::connect(peer).with_context(|| format!("{peer}"))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(Duration::from_secs(300)))?;
+    Ok(BufReader::new(stream))
 }

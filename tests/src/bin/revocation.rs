@@ -8,8 +8,10 @@ use clap::Parser;
 use scimesh_tests::artifact;
 use scimesh_tests::company::Company;
 use scimesh_tests::envoy::WORKERS;
+use scimesh_tests::machine;
 use scimesh_tests::mesh::{Mesh, payments_policy};
 use scimesh_tests::probe::{Probe, Question};
+use scimesh_tests::sample::{Sample, ms};
 use scimesh_tests::scim::PATCH_OP;
 use scimesh_tests::wire::Connection;
 use serde_json::json;
@@ -69,7 +71,7 @@ async fn main() -> Result<()> {
     }
     drop(probe);
 
-    println!("{}\n", machine()?);
+    println!("{}\n", machine::description()?);
     println!(
         "From the arrival of the SCIM 2xx to the arrival of the last answer that was still the old one, on"
     );
@@ -88,13 +90,13 @@ async fn main() -> Result<()> {
         "|:{:-<42}-|---------:|---------:|---------:|---------:|---------:|",
         ""
     );
-    row("removed: SCIM 2xx -> last request allowed", &mut removals);
+    row("removed: SCIM 2xx -> last request allowed", removals);
     println!(
         "| {:<42} | {:>8} | {:>8} | {:>8} | {:>8} | {:>8} |",
         "budget", "", "2.00 ms", "", "10.0 ms", ""
     );
-    row("added: SCIM 2xx -> last request refused", &mut additions);
-    row("the PATCH itself, durable", &mut patches);
+    row("added: SCIM 2xx -> last request refused", additions);
+    row("the PATCH itself, durable", patches);
 
     // With the company in its database, and without Envoy's load.
     let dir = mesh.dir().to_owned();
@@ -108,7 +110,7 @@ async fn main() -> Result<()> {
     );
     println!(
         "database: {:.2} MiB",
-        size(&dir.join("data"))? as f64 / 1048576.0
+        machine::size(&dir.join("data"))? as f64 / 1048576.0
     );
     println!(
         "filter: {:.0} KiB of wasm",
@@ -117,53 +119,14 @@ async fn main() -> Result<()> {
     mesh.end().await
 }
 
-fn size(dir: &std::path::Path) -> Result<u64> {
-    let mut sum = 0;
-    for entry in fs::read_dir(dir)? {
-        sum += entry?.metadata()?.len();
-    }
-    Ok(sum)
-}
-
-fn row(name: &str, times: &mut [Duration]) {
-    times.sort_unstable();
-    // The smallest time that at least this share of all does not exceed.
-    let share = |percent: usize| {
-        let rank = (times.len() * percent).div_ceil(100).saturating_sub(1);
-        times.get(rank).copied().map(ms).unwrap_or_default()
-    };
+fn row(name: &str, times: Vec<Duration>) {
+    let times = Sample::new(times);
     println!(
         "| {name:<42} | {:>8} | {:>8} | {:>8} | {:>8} | {:>8} |",
         times.len(),
-        share(50),
-        share(90),
-        share(99),
-        share(100)
+        ms(times.percentile(50)),
+        ms(times.percentile(90)),
+        ms(times.percentile(99)),
+        ms(times.percentile(100))
     );
-}
-
-fn ms(time: Duration) -> String {
-    format!("{:.2} ms", time.as_secs_f64() * 1000.0)
-}
-
-fn machine() -> Result<String> {
-    let cpus = fs::read_to_string("/proc/cpuinfo")?;
-    let model = cpus
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
-        .map_or("unknown CPU", |(_, model)| model);
-    let cores = cpus
-        .lines()
-        .filter(|line| line.starts_with("processor"))
-        .count();
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
-    let profile = if cfg!(debug_assertions) {
-        "debug"
-    } else {
-        "release"
-    };
-    Ok(format!(
-        "{cores} x {model}, Linux {}, {profile} build",
-        kernel.trim()
-    ))
 }
