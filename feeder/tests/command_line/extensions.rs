@@ -269,3 +269,39 @@ fn extensions_go_with_their_tenant() {
         json!([])
     );
 }
+
+#[test]
+fn the_example_of_the_documentation_works() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/scim.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let block = |language: &str| {
+        let (_, rest) = page.split_once(&format!("```{language}\n")).unwrap();
+        rest.split_once("```").unwrap().0.to_owned()
+    };
+    let place = Place::new();
+    let feeder = place.start();
+    let corp = tenant(&place, "corp");
+    place.done(&set(&written(&place, &block("yaml"))));
+    let user: Value = serde_json::from_str(&block("json")).unwrap();
+    assert_eq!(create(&feeder, &corp, &user), 201);
+    let filters: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("filter="))
+        .collect();
+    assert_eq!(filters.len(), 2);
+    for filter in filters {
+        let filter = filter.replace(' ', "%20").replace('"', "%22");
+        let filter = filter.replace('[', "%5B").replace(']', "%5D");
+        let found = get(&feeder, &corp, &format!("/Users?filter={filter}"));
+        assert_eq!(found["totalResults"], 1, "{filter}: {found}");
+        let id = found["Resources"][0]["id"].as_str().unwrap().to_owned();
+        let line = page.lines().find(|line| line.contains("\"op\"")).unwrap();
+        let body = format!("{{\"Operations\": [{}]}}", line.trim());
+        let answer = feeder.scim(&corp, &format!("PATCH /scim/v2/Users/{id}"), &body);
+        assert!(
+            answer.body.contains("\"color\":\"blue\""),
+            "{}",
+            answer.body
+        );
+    }
+}

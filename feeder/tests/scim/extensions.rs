@@ -339,6 +339,18 @@ async fn an_immutable_part_of_an_element_stays_as_long_as_the_element() {
     let change = json!([{"op": "replace", "path": at("A"), "value": "9"}]);
     let answer = api.patch(&ada, change).await;
     answer.is_error(400, Some("mutability"));
+    let whole = |value: Value| {
+        let path = format!("{BADGE}:keys[value eq \"A\"]");
+        json!([{"op": "replace", "path": path, "value": value}])
+    };
+    let answer = api.patch(&ada, whole(json!({"serial": "9"}))).await;
+    answer.is_error(400, Some("mutability"));
+    let slots = json!({"value": "A", "slots": 3});
+    let replaced = api.patch(&ada, whole(slots)).await;
+    assert_eq!(
+        replaced.body[BADGE]["keys"][0],
+        json!({"value": "A", "slots": 3, "serial": "1"})
+    );
     let gone = json!([{"op": "remove", "path": format!("{BADGE}:keys[value eq \"A\"]")}]);
     let left = api.patch(&ada, gone).await;
     assert_eq!(

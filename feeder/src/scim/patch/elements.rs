@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::change::{merge, write};
 use super::{Op, PatchError, ValueError, value};
 use crate::directory::fold;
-use crate::schema::Attribute;
+use crate::schema::{Attribute, Mutability};
 use crate::scim::dialect::Dialect;
 use crate::scim::filter::{Filter, Operand, Operator};
 use crate::scim::limits::{Exceeded, Limit};
@@ -231,7 +231,8 @@ impl Element {
             value => value,
         };
         if op == Op::Replace {
-            object.clear();
+            let stays = |sub: &Attribute| sub.mutability == Mutability::Immutable;
+            object.retain(|name, _| attribute.sub(name).is_some_and(stays));
         }
         merge(object, op, attribute, value, reading)
     }
