@@ -164,10 +164,12 @@ impl Draft {
     ) -> Result<bool, Refused> {
         let held = self.tenant_mut(tenant)?;
         let mut added = Vec::new();
-        let mut nests = false;
+        let mut nested = Vec::new();
         for member in members {
             if held.add_member(group, member) {
-                nests |= held.group_at(member).is_some();
+                if held.group_at(member).is_some() {
+                    nested.push(member);
+                }
                 added.push(member);
             }
         }
@@ -175,8 +177,8 @@ impl Draft {
             return Ok(false);
         }
         let held = self.tenant(tenant)?.clone();
-        if nests {
-            let (depth, limit) = (nesting::depth(&held, group), MAX_DEPTH);
+        if !nested.is_empty() {
+            let (depth, limit) = (nesting::depth(&held, group, &nested), MAX_DEPTH);
             if depth > limit {
                 return Err(Refused::TooDeep { depth, limit });
             }
