@@ -286,7 +286,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::directory::{Attributes, MemberChange, Refused};
+    use crate::directory::{Attributes, MemberChange, Refused, Touched};
 
     fn open(dir: &Path) -> (Ledger, Writer) {
         let (store, directory) = Store::open(dir).unwrap();
@@ -386,6 +386,148 @@ mod tests {
         assert!(Store::open(dir.path()).is_err());
         close(ledger, writer).await;
         Store::open(dir.path()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_one_command_did_to_one_thing_many_times_is_there_after_reopening() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ledger, writer) = open(dir.path());
+        let name = |name: &str| attributes(json!({"userName": name, "displayName": name}));
+        let committed = ledger.commit(move |draft| {
+            draft.create_tenant("corp")?;
+            let ada = draft.create_user("corp", Uuid::new_v4(), name("ada"))?.id;
+            let ben = draft.create_user("corp", Uuid::new_v4(), name("ben"))?.id;
+            let team = draft
+                .create_group("corp", Uuid::new_v4(), name("team"), &[ada])?
+                .id;
+            let org = draft
+                .create_group("corp", Uuid::new_v4(), name("org"), &[team, ben])?
+                .id;
+            // Out and in again, changed and changed back, gone with all its memberships.
+            for change in [
+                MemberChange::Remove(vec![ada]),
+                MemberChange::Add(vec![ada, ben]),
+                MemberChange::Set(vec![]),
+                MemberChange::Set(vec![ben, org]),
+            ] {
+                draft.change_members("corp", team, &[change])?;
+            }
+            draft.update_user("corp", ben, name("other"))?;
+            draft.update_user("corp", ben, name("ben"))?;
+            draft.delete_user("corp", ada)?;
+            draft.create_user("corp", Uuid::new_v4(), name("ada"))?;
+            draft.delete_group("corp", org)?;
+            // What failed alone left nothing.
+            let taken = draft.attempt(|draft| {
+                draft.delete_user("corp", ben)?;
+                draft.create_user("corp", Uuid::new_v4(), name("Ada"))
+            });
+            assert_eq!(taken, Err(Refused::UserNameTaken));
+            draft.tenant("corp").map(drop)
+        });
+        assert_eq!(committed.await.unwrap().revision, 1);
+        let before = ledger.directory();
+        close(ledger, writer).await;
+        let (ledger, writer) = open(dir.path());
+        let of = |directory: &Directory| {
+            let tenant = directory.tenant("corp").unwrap();
+            let users: Vec<_> = tenant.users().cloned().collect();
+            let groups: Vec<_> = tenant.groups().cloned().collect();
+            (users, groups, directory.changes_since(0))
+        };
+        let after = ledger.directory();
+        assert_eq!(of(&after), of(&before));
+        assert_eq!((of(&after).0.len(), of(&after).1.len()), (2, 1));
+        close(ledger, writer).await;
+    }
+
+    /// Bytes that this thread has written so far.
+    fn written() -> u64 {
+        let io = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+        let line = io.lines().find_map(|line| line.strip_prefix("wchar: "));
+        line.unwrap().parse().unwrap()
+    }
+
+    #[test]
+    fn one_member_of_a_large_group_writes_what_one_of_a_small_one_writes() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, mut directory) = Store::open(dir.path()).unwrap();
+        let mut commit = |command: &dyn Fn(&mut Draft) -> Result<(), Refused>| {
+            let mut draft = Draft::new(&directory, Timestamp::now());
+            command(&mut draft).unwrap();
+            let made = draft.finish();
+            let changes: Vec<_> = made.change.iter().cloned().collect();
+            let before = written();
+            store.commit(&made.rows, &changes, &made.directory).unwrap();
+            let bytes = written() - before;
+            store.checkpoint();
+            directory = made.directory.clone();
+            (made, bytes)
+        };
+        let users: Vec<Uuid> = (0..100_020).map(|_| Uuid::new_v4()).collect();
+        let groups = [(Uuid::new_v4(), 1_000), (Uuid::new_v4(), 100_000)];
+        commit(&|draft| {
+            draft.create_tenant("corp")?;
+            for (number, id) in users.iter().enumerate() {
+                let user = attributes(json!({"userName": format!("{number:06}")}));
+                draft.create_user("corp", *id, user)?;
+            }
+            for (id, size) in groups {
+                let group = attributes(json!({"displayName": "group"}));
+                draft.create_group("corp", id, group, &users[..size])?;
+            }
+            Ok(())
+        });
+        let mut total = [0, 0];
+        for user in &users[100_000..] {
+            for ((group, _), total) in groups.into_iter().zip(&mut total) {
+                let one = vec![*user];
+                for change in [MemberChange::Add(one.clone()), MemberChange::Remove(one)] {
+                    let (made, bytes) = commit(&|draft| {
+                        let changes = std::slice::from_ref(&change);
+                        draft.change_members("corp", group, changes).map(drop)
+                    });
+                    *total += bytes;
+                    // The membership, and when the group last changed.
+                    assert!(
+                        matches!(
+                            made.rows.as_slice(),
+                            [Row::Member(..) | Row::DropMember(..), Row::Group(..)]
+                        ),
+                        "{:?}",
+                        made.rows
+                    );
+                    let change = made.change.unwrap();
+                    assert!(
+                        matches!(
+                            change.touched.as_slice(),
+                            [(_, Touched::Members { members, .. })] if members.len() == 1
+                        ),
+                        "{change:?}"
+                    );
+                }
+            }
+        }
+        let [small, large] = total;
+        // A page more or less where one is split.
+        assert!(
+            large.abs_diff(small) * 10 <= small,
+            "{small} and {large} bytes"
+        );
+        // The same members once more change nothing at all, nor does one of them once more.
+        let (group, size) = groups[1];
+        for change in [
+            MemberChange::Set(users[..size].to_vec()),
+            MemberChange::Add(users[7..8].to_vec()),
+            MemberChange::Remove(users[size..].to_vec()),
+        ] {
+            let (made, _) = commit(&|draft| {
+                let same = attributes(json!({"displayName": "group"}));
+                let changes = std::slice::from_ref(&change);
+                draft.update_group("corp", group, same, changes).map(drop)
+            });
+            assert!(made.rows.is_empty() && made.change.is_none());
+        }
     }
 
     #[test]

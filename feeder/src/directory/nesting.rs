@@ -11,13 +11,34 @@ use super::user::Slot;
 /// Groups in a chain at most, unless the [bounds](super::Bounds) say otherwise.
 pub const MAX_DEPTH: usize = 16;
 
-/// The length of the longest chain that passes through `group`.
+/// The length of the longest chain through `group` and one of `added`, which have just become its members.
 ///
-/// Costs what the groups above and below it cost; users are never looked at.
-pub(super) fn depth(tenant: &Tenant, group: Slot) -> usize {
-    let (above, ring) = longest_chain(group, |slot| tenant.parents(slot));
-    let (below, _) = longest_chain(group, |slot| tenant.nested(slot));
-    above + below - ring
+/// Costs what the groups above it and below them cost; users are never looked at, nor the group's other members unless a circle has come about.
+pub(super) fn depth(tenant: &Tenant, group: Slot, added: &[Slot]) -> usize {
+    depth_of(
+        group,
+        added,
+        |slot| tenant.parents(slot),
+        |slot| tenant.nested(slot),
+    )
+}
+
+fn depth_of<'a>(
+    group: Slot,
+    added: &'a [Slot],
+    parents: impl Fn(Slot) -> &'a [Slot],
+    nested: impl Fn(Slot) -> &'a [Slot],
+) -> usize {
+    let (above, above_ring) = longest_chain(group, parents);
+    let new = |slot| if slot == group { added } else { nested(slot) };
+    let (below, ring) = longest_chain(group, new);
+    if ring == 1 {
+        // Whoever is in a circle with the group was so before, and is above it.
+        return above + below - 1;
+    }
+    // An added one leads back to the group: all that leads away from the new circle leads away from the group now.
+    let (below, _) = longest_chain(group, nested);
+    above + below - above_ring
 }
 
 /// The length of the longest chain that starts at `start`, and how many groups are in a circle with it (itself at least).
@@ -90,6 +111,8 @@ fn finishing_order<'a>(start: Slot, next: &impl Fn(Slot) -> &'a [Slot]) -> Vec<S
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn chain(edges: &[(u32, u32)], start: u32) -> (usize, usize) {
@@ -112,5 +135,38 @@ mod tests {
         assert_eq!(chain(&[(1, 2), (2, 1)], 1), (2, 2));
         assert_eq!(chain(&[(1, 1)], 1), (1, 1));
         assert_eq!(chain(&[(1, 2), (2, 3), (3, 2), (3, 4)], 1), (4, 1));
+    }
+
+    proptest! {
+        /// Added a few at a time, groups are as deep as the whole of them is.
+        #[test]
+        fn what_is_added_tells_when_the_whole_becomes_too_deep(
+            additions in prop::collection::vec((0..9_u32, prop::collection::vec(0..9_u32, 1..3)), 1..30),
+            limit in 2..6_usize,
+        ) {
+            let mut nested: HashMap<Slot, Vec<Slot>> = HashMap::new();
+            let mut parents: HashMap<Slot, Vec<Slot>> = HashMap::new();
+            for (group, members) in additions {
+                let group = Slot(group);
+                let (nested_before, parents_before) = (nested.clone(), parents.clone());
+                let mut added = Vec::new();
+                for member in members.into_iter().map(Slot) {
+                    let of = nested.entry(group).or_default();
+                    if !of.contains(&member) {
+                        of.push(member);
+                        parents.entry(member).or_default().push(group);
+                        added.push(member);
+                    }
+                }
+                let above = |slot| parents.get(&slot).map_or(&[][..], |v| v);
+                let below = |slot| nested.get(&slot).map_or(&[][..], |v| v);
+                let whole = (0..9).map(|slot| longest_chain(Slot(slot), below).0).max();
+                let too_deep = depth_of(group, &added, above, below) > limit;
+                prop_assert_eq!(too_deep, whole > Some(limit));
+                if too_deep {
+                    (nested, parents) = (nested_before, parents_before);
+                }
+            }
+        }
     }
 }

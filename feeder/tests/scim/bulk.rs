@@ -678,7 +678,9 @@ async fn ids_are_the_servers_also_in_bulk() {
     assert_eq!(statuses(&done), ["201"; 3]);
     assert!(![anne.as_str(), NOBODY].contains(&id(&done[0]).as_str()));
     assert_ne!(id(&done[1]), NOBODY);
-    // An externalId is no id, whatever it looks like.
+    // An externalId is no id, whatever it looks like: it is Anne who is a member.
+    let done = api.bulk(json!([group("w", "w", &[&anne])])).await;
+    assert_eq!(api.members(&id(&done[0])).await, [anne.as_str()]);
     let found = api.get(&format!("/Users/{anne}")).await;
     assert_eq!(found.body["userName"], "anne");
     let by_external_id = "00000000-0000-4000-8000-00000000000e";

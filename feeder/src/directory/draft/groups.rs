@@ -151,8 +151,9 @@ impl Draft {
         let old = self.tenant(tenant)?.members(group);
         let gone = old.clone().relative_complement(members.clone());
         let new = members.relative_complement(old);
-        let added = self.link_members(tenant, group, new.into_iter().collect())?;
+        // Those who go make room for those who come.
         let dropped = self.drop_members(tenant, group, gone.into_iter().collect())?;
+        let added = self.link_members(tenant, group, new.into_iter().collect())?;
         Ok(added || dropped)
     }
 
@@ -165,10 +166,12 @@ impl Draft {
     ) -> Result<bool, Refused> {
         let held = self.tenant_mut(tenant)?;
         let mut added = Vec::new();
-        let mut nests = false;
+        let mut nested = Vec::new();
         for member in members {
             if held.add_member(group, member) {
-                nests |= held.group_at(member).is_some();
+                if held.group_at(member).is_some() {
+                    nested.push(member);
+                }
                 added.push(member);
             }
         }
@@ -177,8 +180,9 @@ impl Draft {
         }
         let held = self.tenant(tenant)?.clone();
         self.bounds.admit_members(&held, group)?;
-        if nests {
-            let (depth, limit) = (nesting::depth(&held, group), self.bounds.depth);
+        if !nested.is_empty() {
+            let limit = self.bounds.depth;
+            let depth = nesting::depth(&held, group, &nested);
             if depth > limit {
                 return Err(Refused::TooDeep { depth, limit });
             }
