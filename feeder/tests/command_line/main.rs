@@ -13,6 +13,7 @@ mod exposure;
 mod extensions;
 mod feed;
 mod feeder;
+mod idps;
 mod lifecycle;
 mod manifests;
 mod tls;
