@@ -327,7 +327,11 @@ mod tests {
                 "userName",
             ),
             ("tenants:\n  corp: {}\n  corp: {}\n", "line 3", "corp"),
-            ("tenants:\n  corp:\n    extensions:\n", "line 3", "extensions"),
+            (
+                "tenants:\n  corp:\n    extensions:\n",
+                "line 3",
+                "extensions",
+            ),
             (
                 "tenants:\n  corp:\n    extensions:\n    - resource: Device\n",
                 "line 4",

@@ -65,7 +65,7 @@ impl ScimMetrics {
 }
 
 /// The client chooses the method's name; it does not choose our labels.
-fn method_label(method: &http::Method) -> &'static str {
+pub(crate) fn method_label(method: &http::Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "POST" => "POST",

@@ -12,6 +12,7 @@ use tracing::info;
 use super::log::LogArgs;
 use crate::config::Desired;
 use crate::descriptors;
+use crate::scim::{Limit, Limits, Setting};
 use crate::serve::{self, Addresses, FeedEndpoint, ScimEndpoint, Settings};
 use crate::tls::{IdentityFiles, MutualFiles};
 
@@ -48,6 +49,16 @@ pub(super) struct ServeArgs {
     /// The URL of SCIM as clients see it, for `meta.location`; from the request if absent
     #[arg(long, env = "SCIMESH_SCIM_BASE_URL", value_name = "URL")]
     scim_base_url: Option<String>,
+
+    /// A limit of the SCIM server; repeatable, and in the variable separated by commas
+    #[arg(
+        long,
+        env = "SCIMESH_SCIM_LIMIT",
+        value_name = "NAME=VALUE",
+        value_delimiter = ',',
+        long_help = limits_help()
+    )]
+    scim_limit: Vec<Setting>,
 
     /// Certificate chain of the SCIM server, PEM
     #[arg(
@@ -101,6 +112,10 @@ impl ServeArgs {
     }
 
     fn settings(self, data_dir: PathBuf) -> anyhow::Result<Settings> {
+        let mut limits = Limits::default();
+        for Setting { limit, value } in self.scim_limit {
+            limits.set(limit, value);
+        }
         let scim_tls = self.scim_tls_cert.zip(self.scim_tls_key);
         let feed_tls = self
             .feed_tls_cert
@@ -113,6 +128,7 @@ impl ServeArgs {
                 tls: scim_tls.map(|(cert, key)| IdentityFiles { cert, key }),
                 behind_tls_proxy: self.behind_tls_proxy,
                 base_url: self.scim_base_url,
+                limits,
             },
             feed: FeedEndpoint {
                 listen: self.feed_listen,
@@ -126,6 +142,17 @@ impl ServeArgs {
             desired: self.config.as_deref().map(Desired::read).transpose()?,
         })
     }
+}
+
+/// Every limit with its default.
+fn limits_help() -> String {
+    let mut help = "A limit of the SCIM server; repeatable, and in the variable separated by commas. What is beyond one is refused, by an error that names it. Names and defaults:\n".to_owned();
+    for limit in Limit::ALL {
+        let off = if limit.can_be_off() { "; 0: none" } else { "" };
+        let (name, value, of) = (limit.name(), Limits::default().get(*limit), limit.of());
+        help.push_str(&format!("\n  {name}={value}  {of}{off}"));
+    }
+    help
 }
 
 /// One line of JSON with the addresses in use, so that whoever asked for port 0 learns what it became.

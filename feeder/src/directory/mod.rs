@@ -9,6 +9,7 @@
 //!
 //! A clone shares everything. [`Draft`] is the only maker of the next value; it knows nothing of stores, HTTP or streams.
 
+mod bounds;
 mod change;
 mod draft;
 mod entry;
@@ -28,6 +29,7 @@ use jiff::Timestamp;
 use scimesh_proto::digest::Key;
 use scimesh_proto::position::{History, Position, Proof};
 
+pub use bounds::Bounds;
 pub use change::{Change, ChangeLog, Name, Touched};
 pub(crate) use draft::Made;
 pub use draft::{Draft, Refused, Row};

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use super::tenant::Tenant;
 use super::user::Slot;
 
-/// Groups in a chain at most, unless set otherwise.
+/// Groups in a chain at most, unless the [bounds](super::Bounds) say otherwise.
 pub const MAX_DEPTH: usize = 16;
 
 /// The length of the longest chain that passes through `group`.

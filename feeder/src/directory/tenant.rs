@@ -39,6 +39,8 @@ pub struct Tenant {
     member_of: OrdMap<Slot, Arc<[Slot]>>,
     /// The groups among the direct members of groups.
     nested: OrdMap<Slot, Arc<[Slot]>>,
+    /// Direct memberships, over all groups.
+    memberships: usize,
 }
 
 impl Tenant {
@@ -57,6 +59,7 @@ impl Tenant {
             group_terms: Index::default(),
             member_of: OrdMap::new(),
             nested: OrdMap::new(),
+            memberships: 0,
         }
     }
 
@@ -114,6 +117,11 @@ impl Tenant {
     /// How many users there are.
     pub fn user_count(&self) -> usize {
         self.users.len()
+    }
+
+    /// How many direct memberships there are.
+    pub fn membership_count(&self) -> usize {
+        self.memberships
     }
 
     /// The group of this SCIM id.
@@ -258,8 +266,11 @@ impl Tenant {
         let Some(old) = self.users.get(&slot).cloned() else {
             return;
         };
-        self.user_names
-            .remove(fold(&old.identity.user_name).as_str());
+        // Names that were different when they were stored may have become one since.
+        let name = fold(&old.identity.user_name);
+        if self.user_names.get(name.as_str()) == Some(&slot) {
+            self.user_names.remove(name.as_str());
+        }
         if let Some(external_id) = &old.identity.external_id {
             self.external_ids.remove(external_id, slot);
         }
@@ -283,6 +294,7 @@ impl Tenant {
         self.unindex_group(slot);
         if let Some(group) = self.groups.remove(&slot) {
             self.ids.remove(&group.id);
+            self.memberships -= group.members.len();
             for member in &group.members {
                 self.unlink(slot, *member);
             }
@@ -310,6 +322,7 @@ impl Tenant {
         if self.groups.contains_key(&member) {
             link(&mut self.nested, group, member);
         }
+        self.memberships += 1;
         true
     }
 
@@ -322,6 +335,7 @@ impl Tenant {
             return false;
         }
         self.unlink(group, member);
+        self.memberships -= 1;
         true
     }
 

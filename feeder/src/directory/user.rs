@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use icu_casemap::{CaseMapper, CaseMapperBorrowed};
 use jiff::Timestamp;
 use scimesh_proto::binding::Attribute;
 use serde::{Deserialize, Serialize};
@@ -160,6 +161,19 @@ impl User {
         })
     }
 
+    /// Whether its `userName` may be given: no spaces around it and no control characters in it, which nobody would see. Asked when the name is
+    /// written, and not when it is read: a user who has such a name already stays.
+    pub(super) fn check_name(&self) -> Result<(), Refused> {
+        let name = &*self.identity.user_name;
+        if name.trim() != name {
+            return Err(Refused::invalid("userName", "begins or ends with a space"));
+        }
+        if name.contains(char::is_control) {
+            return Err(Refused::invalid("userName", "contains a control character"));
+        }
+        Ok(())
+    }
+
     /// All its attributes.
     pub fn attributes(&self) -> Attributes {
         parsed(&self.document)
@@ -197,17 +211,84 @@ pub(super) fn parsed(document: &str) -> Attributes {
 }
 
 /// What names are compared by where case must not matter: `userName` within its tenant (RFC 7643 section 4.1.1).
-/// Unicode lower case, applied until it changes nothing, so that folding twice is folding once.
+///
+/// Unicode's simple case folding: each character for itself, wherever it stands, to one character; folding twice is folding once. Nothing else is
+/// equated: neither characters that look alike, nor composed and decomposed forms, nor `ß` and `ss`.
 pub fn fold(name: &str) -> String {
+    const CASES: CaseMapperBorrowed<'static> = CaseMapper::new();
     if name.is_ascii() {
         return name.to_ascii_lowercase();
     }
-    let mut folded = name.to_lowercase();
-    loop {
-        let again = folded.to_lowercase();
-        if again == folded {
-            return folded;
+    name.chars().map(|c| CASES.simple_fold(c)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn case_does_not_matter_in_any_script_nor_where_a_letter_stands() {
+        for (one, other) in [
+            ("Ada@Example.com", "ada@example.COM"),
+            ("ÉLAN", "élan"),
+            ("ΟΔΟΣ", "οδος"),
+            ("ΟΔΟΣ", "οδοσ"),
+            ("Шура", "ШУРА"),
+            ("ẞ", "ß"),
+            ("\u{212a}elvin", "kelvin"),
+            ("Ǆ", "ǅ"),
+        ] {
+            assert_eq!(fold(one), fold(other), "{one} {other}");
         }
-        folded = again;
+    }
+
+    #[test]
+    fn what_only_looks_alike_is_another_name() {
+        for (one, other) in [
+            ("ada", "аda"),
+            ("\u{e9}lan", "e\u{301}lan"),
+            ("stra\u{df}e", "strasse"),
+            ("I", "ı"),
+            ("i", "İ"),
+            ("\u{fb01}n", "fin"),
+            ("a\u{200b}da", "ada"),
+            ("ａda", "ada"),
+        ] {
+            assert_ne!(fold(one), fold(other), "{one} {other}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn folding_twice_is_folding_once(name: String) {
+            let once = fold(&name);
+            prop_assert_eq!(fold(&once), once);
+        }
+
+        #[test]
+        fn each_character_is_folded_for_itself(one: String, other: String) {
+            prop_assert_eq!(fold(&format!("{one}{other}")), fold(&one) + &fold(&other));
+            prop_assert_eq!(fold(&one).chars().count(), one.chars().count());
+        }
+
+        #[test]
+        fn no_name_is_cut(name in "\\PC{1,40}") {
+            let user = |name: &str| Identity::of(serde_json::json!({"userName": name}).as_object().unwrap());
+            prop_assert_eq!(&*user(&name).unwrap().user_name, name.as_str());
+            let long = name.repeat(MAX_NAME_BYTES);
+            prop_assert!(long.len() <= MAX_NAME_BYTES || user(&long).is_err());
+        }
+    }
+
+    #[test]
+    fn all_characters_are_folded_at_once() {
+        for c in char::MIN..=char::MAX {
+            let once = fold(&c.to_string());
+            assert_eq!(fold(&once), once, "{c:?}");
+            // ASCII goes another way.
+            assert_eq!(fold(&format!("{c}é")), format!("{once}é"), "{c:?}");
+        }
     }
 }

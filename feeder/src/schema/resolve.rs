@@ -1,7 +1,10 @@
 //! From a written attribute name to its definition (RFC 7643 section 2.1, RFC 7644 section 3.10).
 
+use std::fmt;
+
 use thiserror::Error;
 
+use super::resemblance::Plain;
 use super::{Attribute, ResourceType, Schema};
 
 /// Where an attribute lives in a resource.
@@ -59,7 +62,7 @@ pub(crate) enum Resolved<'s> {
 pub(crate) struct Unknown {
     /// As the client wrote it, shortened.
     pub(crate) written: String,
-    /// The known attribute that differs from it by one letter.
+    /// The known attribute that was probably meant, as it has to be written.
     pub(crate) resembles: Option<String>,
     /// The URNs of the extensions that each have such an attribute, if several have.
     pub(crate) claimed_by: Vec<String>,
@@ -85,20 +88,61 @@ impl Unknown {
 }
 
 /// No attribute name is longer; a client's text is never repeated at a greater length.
-const WRITTEN_CHARS: usize = 100;
+pub(crate) const WRITTEN_CHARS: usize = 100;
 
 impl Unknown {
-    fn new<'s>(written: &str, known: impl IntoIterator<Item = &'s Attribute>) -> Unknown {
-        let name = written.rsplit([':', '.']).next().unwrap_or(written);
-        let resembles = known
-            .into_iter()
-            .find(|attribute| one_letter_apart(&attribute.name, name))
-            .map(|attribute| attribute.name.clone());
+    /// A name that is none of these.
+    fn new<'s>(written: &str, known: impl IntoIterator<Item = Known<'s>>) -> Unknown {
+        let name = written.rsplit(':').next().unwrap_or(written);
+        let (attribute, sub) = match name.split_once('.') {
+            Some((attribute, sub)) => (Plain::new(attribute), Plain::new(sub)),
+            None => (None, Plain::new(name)),
+        };
+        let nearest = sub.and_then(|name| {
+            let near = known.into_iter().filter_map(|known| {
+                if let Some(attribute) = &attribute {
+                    attribute.distance(known.inside?)?;
+                }
+                Some((name.distance(known.name)?, known))
+            });
+            near.min_by_key(|(distance, known)| (*distance, known.inside.is_some()))
+        });
         Unknown {
             written: written.chars().take(WRITTEN_CHARS).collect(),
-            resembles,
+            resembles: nearest.map(|(_, known)| known.to_string()),
             claimed_by: Vec::new(),
         }
+    }
+}
+
+/// An attribute that may have been meant.
+struct Known<'s> {
+    /// The URN without which it is not found.
+    urn: Option<&'s str>,
+    /// The attribute that it is a part of.
+    inside: Option<&'s str>,
+    name: &'s str,
+}
+
+impl<'s> Known<'s> {
+    fn bare(attribute: &'s Attribute) -> Known<'s> {
+        Known {
+            urn: None,
+            inside: None,
+            name: &attribute.name,
+        }
+    }
+}
+
+impl fmt::Display for Known<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(urn) = self.urn {
+            write!(f, "{urn}:")?;
+        }
+        if let Some(attribute) = self.inside {
+            write!(f, "{attribute}.")?;
+        }
+        f.write_str(self.name)
     }
 }
 
@@ -173,13 +217,27 @@ impl ResourceType {
     }
 
     fn unknown(&self, name: &str) -> Unknown {
-        let extensions = self.extensions.iter().flat_map(|schema| &schema.attributes);
-        let known: Vec<&Attribute> = self.top_level().chain(extensions).collect();
-        let sub = known
-            .iter()
-            .flat_map(|attribute| &attribute.sub_attributes)
-            .filter(|_| name.contains('.'));
-        Unknown::new(name, known.iter().copied().chain(sub))
+        let urns = name.contains(':');
+        let core = self.top_level().map(|attribute| (None, attribute));
+        let extensions = self.extensions.iter().flat_map(|schema| {
+            let urn = urns.then_some(schema.id.as_str());
+            schema.attributes.iter().map(move |one| (urn, one))
+        });
+        let known = core.chain(extensions).flat_map(|(urn, attribute)| {
+            let whole = Known {
+                urn,
+                ..Known::bare(attribute)
+            };
+            // What is a part of one value may have been written beside it: `givenName`. Of a list's elements that would mean nothing.
+            let parts = attribute.sub_attributes.iter();
+            let parts = parts.filter(|_| name.contains('.') || !attribute.multi_valued);
+            std::iter::once(whole).chain(parts.map(move |sub| Known {
+                urn,
+                inside: Some(&attribute.name),
+                name: &sub.name,
+            }))
+        });
+        Unknown::new(name, known)
     }
 }
 
@@ -187,7 +245,7 @@ impl Attribute {
     /// The sub-attribute of this name, or what it resembles.
     pub(crate) fn resolve(&self, name: &str) -> Result<&Attribute, Unknown> {
         self.sub(name)
-            .ok_or_else(|| Unknown::new(name, &self.sub_attributes))
+            .ok_or_else(|| Unknown::new(name, self.sub_attributes.iter().map(Known::bare)))
     }
 }
 
@@ -212,31 +270,6 @@ fn place<'s>(
         sub,
         bare,
     })
-}
-
-/// Whether one inserted, dropped, changed or swapped letter makes one name the other, without regard to case.
-fn one_letter_apart(known: &str, written: &str) -> bool {
-    let known: Vec<char> = known.to_ascii_lowercase().chars().collect();
-    let written: Vec<char> = written
-        .chars()
-        .map(|c| c.to_ascii_lowercase())
-        .take(100)
-        .collect();
-    let same = known
-        .iter()
-        .zip(&written)
-        .take_while(|(a, b)| a == b)
-        .count();
-    let (Some(known), Some(written)) = (known.get(same..), written.get(same..)) else {
-        return false;
-    };
-    let swapped =
-        matches!((known, written), ([a, b, k @ ..], [c, d, w @ ..]) if a == d && b == c && k == w);
-    match (known, written) {
-        ([], [_]) | ([_], []) => true,
-        ([_, k @ ..], [_, w @ ..]) => swapped || k == w || k == written || known == w,
-        _ => false,
-    }
 }
 
 #[cfg(test)]
@@ -287,14 +320,27 @@ mod tests {
 
     #[test]
     fn a_misnamed_attribute_is_told_what_it_resembles() {
+        let enterprise = format!("{ENTERPRISE_USER}:department");
+        let wrong_urn = format!("{USER}:department");
         for (written, known) in [
             ("usrName", "userName"),
             ("userNam", "userName"),
             ("userNaem", "userName"),
             ("userNamee", "userName"),
             ("actve", "active"),
-            ("name.givenNam", "givenName"),
-            ("urn:other:2.0:User:departmnt", "department"),
+            ("user_name", "userName"),
+            ("user-name", "userName"),
+            ("email", "emails"),
+            ("role", "roles"),
+            ("address", "addresses"),
+            ("phone", "phoneNumbers"),
+            ("external", "externalId"),
+            ("name.givenNam", "name.givenName"),
+            ("givenName", "name.givenName"),
+            ("email.value", "emails.value"),
+            ("urn:other:2.0:User:departmnt", &enterprise),
+            (&wrong_urn, &enterprise),
+            ("urn:other:2.0:User:userName", "userName"),
         ] {
             let unknown = user().resolve(written).unwrap_err();
             assert_eq!(unknown.resembles.as_deref(), Some(known), "{written}");
@@ -304,5 +350,9 @@ mod tests {
             assert_eq!(unknown.resembles, None, "{written}");
         }
         assert!(group().resolve("userName").is_err());
+        for (written, known) in [("member", "members"), ("display_name", "displayName")] {
+            let unknown = group().resolve(written).unwrap_err();
+            assert_eq!(unknown.resembles.as_deref(), Some(known), "{written}");
+        }
     }
 }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, header};
 use jiff::Timestamp;
 
 use super::context::{Api, Context};
 use super::error::Error;
+use super::rate::TooSoon;
 use crate::directory::{Directory, Tenant, TokenHash};
 
-/// Lets a request through with its [`Context`], or answers 401, before anything of the body is read.
+/// Lets a request through with its [`Context`], or answers 401 or 429, before anything of the body is read.
 pub(crate) async fn authenticate(
     State(api): State<Api>,
     mut request: Request,
@@ -20,10 +21,21 @@ pub(crate) async fn authenticate(
 ) -> Result<Response, Error> {
     let token = bearer(request.headers()).ok_or(Error::Unauthorized)?;
     let tenant = opens(&api.ledger.directory(), &token, Timestamp::now())?.clone();
+    let rate = api.rate.clone();
     let context = Context::new(api, token, tenant.name().clone(), &request);
     context.note().tenant(tenant.name());
-    request.extensions_mut().insert(context);
-    let mut response = next.run(request).await;
+    let mut response = match rate.count(token, tenant.name()) {
+        Ok(()) => {
+            request.extensions_mut().insert(context);
+            next.run(request).await
+        }
+        Err(TooSoon { error, logged }) => {
+            if !logged {
+                context.note().quiet();
+            }
+            error.into_response()
+        }
+    };
     response
         .extensions_mut()
         .insert(Caller(tenant.name().clone()));

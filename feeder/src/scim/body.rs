@@ -1,13 +1,15 @@
-//! Request bodies: JSON, within the limit, without duplicate keys (RFC 7644 section 3.1).
+//! Request bodies: JSON, within the limits, without duplicate keys (RFC 7644 section 3.1).
 
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 
 use super::context::Context;
 use super::error::Error;
 use super::json;
+
+/// Bytes that are parsed where the request is; more would hold up other requests.
+const AT_ONCE: usize = 64 << 10;
 
 /// A body that was read whole.
 #[derive(Debug)]
@@ -21,25 +23,17 @@ impl<S: Send + Sync> FromRequest<S> for Json {
             return Err(Error::MediaType);
         }
         let context = request.extensions().get::<Context>();
-        let limit = context
-            .ok_or(Error::Unauthorized)?
-            .settings
-            .limits
-            .body_bytes;
-        // A client that says how long its body is need not send it to be refused.
+        let context = context.ok_or(Error::Unauthorized)?.clone();
         let length = request.headers().get(header::CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-        if length.is_some_and(|length| length > limit) {
-            return Err(Error::TooLarge { limit });
-        }
-        let body = Limited::new(request.into_body(), limit).collect().await;
-        let body = body.map_err(|error| match error.is::<LengthLimitError>() {
-            true => Error::TooLarge { limit },
-            false => Error::Json("it ended early".to_owned()),
-        })?;
-        json::parse(&body.to_bytes())
-            .map(Json)
-            .map_err(|error| Error::Json(error.to_string()))
+        let bytes = context.read_body(request.into_body(), length).await?;
+        let limits = context.settings.limits;
+        let parse = move || json::parse(&bytes, &limits).map_err(Error::from);
+        let value = match length.is_some_and(|length| length <= AT_ONCE) {
+            true => parse()?,
+            false => context.compute(move |_| parse()).await?,
+        };
+        Ok(Json(value))
     }
 }
 

@@ -1,15 +1,18 @@
 //! What a handler knows of its request: the tenant, the ledger, and the URL that clients reach the API by.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use axum::body::Body;
 use axum::extract::Request;
 use http::uri::Authority;
 use http::{HeaderMap, header};
 use jiff::Timestamp;
 
 use super::auth::opens;
+use super::bodies::{Bodies, Held};
 use super::error::Error;
 use super::note::Note;
+use super::rate::Rate;
 use super::reading::Reading;
 use super::resource::View;
 use super::settings::Settings;
@@ -24,6 +27,8 @@ pub const BASE_PATH: &str = "/scim/v2";
 pub(crate) struct Api {
     pub(crate) ledger: Ledger,
     pub(crate) settings: Arc<Settings>,
+    pub(crate) bodies: Arc<Bodies>,
+    pub(crate) rate: Arc<Rate>,
 }
 
 /// An authenticated request.
@@ -38,6 +43,9 @@ pub(crate) struct Context {
     /// The API's URL, without a slash at the end.
     pub(crate) base: Arc<str>,
     note: Note,
+    bodies: Arc<Bodies>,
+    /// The room of the request's body, for as long as anything works on it.
+    held: Arc<OnceLock<Held>>,
 }
 
 impl Context {
@@ -48,6 +56,8 @@ impl Context {
             note: request.extensions().get().cloned().unwrap_or_default(),
             ledger: api.ledger,
             settings: api.settings,
+            bodies: api.bodies,
+            held: Arc::default(),
             token,
             tenant,
         }
@@ -63,24 +73,45 @@ impl Context {
         &self,
         command: impl FnOnce(&mut Draft) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let token = self.token;
+        let (token, held) = (self.token, self.held.clone());
+        let bounds = self.settings.limits.bounds();
         let authorized = move |draft: &mut Draft| {
+            let _held = held;
             opens(draft.directory(), &token, draft.now())?;
-            command(draft)
+            draft.within(bounds);
+            let value = command(draft)?;
+            Ok((value, draft.has_changes()))
         };
         let committed = self.ledger.commit(authorized).await?;
-        self.note.revision(committed.revision);
-        Ok(committed.value)
+        let (value, changed) = committed.value;
+        if changed {
+            self.note.revision(committed.revision);
+        }
+        Ok(value)
     }
 
     /// The directory as it is now, to try on it what a command will do. Nobody sees what becomes of it.
     pub(crate) fn rehearsal(&self) -> Draft {
-        Draft::new(&self.ledger.directory(), Timestamp::now())
+        let mut draft = Draft::new(&self.ledger.directory(), Timestamp::now());
+        draft.within(self.settings.limits.bounds());
+        draft
     }
 
     /// What the log will say of the request.
     pub(crate) fn note(&self) -> &Note {
         &self.note
+    }
+
+    /// Reads the request's body whole, when there is room for it.
+    pub(crate) async fn read_body(
+        &self,
+        body: Body,
+        declared: Option<usize>,
+    ) -> Result<Vec<u8>, Error> {
+        let (bytes, held) = self.bodies.read(body, declared).await?;
+        // A request has one body.
+        let _ = self.held.set(held);
+        Ok(bytes)
     }
 
     /// For reading a part of the request.
@@ -103,7 +134,9 @@ impl Context {
         work: impl FnOnce(&mut Reading) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let mut reading = self.reading();
+        let held = self.held.clone();
         let done = tokio::task::spawn_blocking(move || {
+            let _held = held;
             let result = work(&mut reading);
             (result, reading)
         });

@@ -40,6 +40,8 @@ pub(crate) enum Dialect {
     BareOperations,
     /// `"path": ""`.
     EmptyPath,
+    /// `"Operations": []`, which asks for nothing.
+    NoOperations,
     /// A read-only attribute in a body (every client that sends back what it read; Okta's `groups`, and `id` in a rename).
     ReadOnlyIgnored,
     /// A password, which is never stored (Okta, client libraries).
@@ -74,6 +76,7 @@ impl Dialect {
             Dialect::MethodCase => "method-case",
             Dialect::BareOperations => "bare-operations",
             Dialect::EmptyPath => "empty-path",
+            Dialect::NoOperations => "no-operations",
             Dialect::ReadOnlyIgnored => "read-only-ignored",
             Dialect::PasswordDropped => "password-dropped",
             Dialect::NeverReturnedDropped => "never-returned-dropped",
@@ -103,8 +106,17 @@ impl Seen {
     /// Notes an attribute that was ignored because nobody knows it.
     pub(crate) fn ignored(&mut self, unknown: Unknown) {
         self.note(Dialect::UnknownAttribute);
+        self.misnamed(unknown);
+    }
+
+    /// Keeps the name of an attribute that nobody knows. Those that look misnamed go before those that don't.
+    pub(crate) fn misnamed(&mut self, unknown: Unknown) {
         if self.unknown.len() < UNKNOWN_NAMES {
             self.unknown.push(unknown);
+        } else if unknown.resembles.is_some()
+            && let Some(least) = self.unknown.iter_mut().find(|one| one.resembles.is_none())
+        {
+            *least = unknown;
         }
     }
 

@@ -7,13 +7,16 @@ use thiserror::Error;
 
 use super::bulk::BulkError;
 use super::filter::FilterError;
-use super::patch::PatchError;
+use super::json::JsonError;
+use super::limits::{Exceeded, Limit};
+use super::patch::{PatchError, ValueError};
 use super::reply;
 use crate::directory::Refused;
 use crate::ledger::{Failed, Unavailable};
+use crate::schema::Unknown;
 
 /// Seconds after which a client may try a write again that the store could not take.
-const RETRY_AFTER_SECONDS: u16 = 5;
+const RETRY_AFTER_SECONDS: u64 = 5;
 
 /// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -36,17 +39,22 @@ pub(crate) enum Error {
     /// The resource is not at the version that `If-Match` names.
     #[error("the resource has changed since that version")]
     PreconditionFailed,
-    /// A body beyond the limit.
-    #[error("the body is longer than {limit} bytes")]
-    TooLarge {
-        /// In bytes.
-        limit: usize,
+    /// More than a limit allows.
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
+    /// The token was used too often.
+    #[error("{limit}; try again in {retry_after} s")]
+    TooOften {
+        /// The bound.
+        limit: Exceeded,
+        /// In seconds.
+        retry_after: u64,
     },
     /// A body that does not say that it is JSON.
     #[error("the body has to be application/scim+json or application/json")]
     MediaType,
     /// A body that can't be read as JSON.
-    #[error("the body is not JSON: {0}")]
+    #[error("{0}")]
     Json(String),
     /// A query parameter that can't be read.
     #[error("query parameter {name:?} is not {expected}")]
@@ -82,6 +90,15 @@ impl From<Failed<Error>> for Error {
     }
 }
 
+impl From<JsonError> for Error {
+    fn from(error: JsonError) -> Error {
+        match error {
+            JsonError::Exceeded(exceeded) => exceeded.into(),
+            JsonError::Syntax(_) => Error::Json(error.to_string()),
+        }
+    }
+}
+
 impl From<Unavailable> for Error {
     fn from(cause: Unavailable) -> Error {
         tracing::warn!(%cause, "a SCIM write was not stored");
@@ -100,16 +117,44 @@ impl Error {
             Error::NotImplemented => (StatusCode::NOT_IMPLEMENTED, None),
             Error::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, None),
             Error::PreconditionFailed => (StatusCode::PRECONDITION_FAILED, None),
-            Error::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, None),
+            Error::Exceeded(exceeded) => exceeded_kind(exceeded.limit),
+            Error::TooOften { .. } => (StatusCode::TOO_MANY_REQUESTS, None),
             Error::MediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
             Error::Json(_) => bad("invalidSyntax"),
             Error::Parameter { .. } => bad("invalidValue"),
+            // RFC 7644 table 9: "The specified filter yields many more results than the server is willing to calculate or process."
+            Error::Filter(FilterError::Exceeded(exceeded)) if exceeded.limit == Limit::Work => {
+                bad("tooMany")
+            }
             Error::Filter(_) => bad("invalidFilter"),
             Error::Bulk(error) => error.kind(),
-            Error::Patch(PatchError::Work(_)) => (StatusCode::PAYLOAD_TOO_LARGE, None),
-            Error::Patch(error) => bad(patch_type(error)),
+            Error::Patch(error) => patch_kind(error),
             Error::Refused(refused) => refused_kind(refused),
             Error::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, None),
+        }
+    }
+
+    /// What there was too much of, wherever it was met.
+    pub(crate) fn exceeded(&self) -> Option<Exceeded> {
+        match self {
+            Error::Exceeded(exceeded)
+            | Error::Filter(FilterError::Exceeded(exceeded))
+            | Error::Patch(
+                PatchError::Exceeded(exceeded)
+                | PatchError::Filter(FilterError::Exceeded(exceeded))
+                | PatchError::Value(ValueError::Exceeded(exceeded)),
+            ) => Some(*exceeded),
+            _ => None,
+        }
+    }
+
+    /// The unknown attribute that it failed by.
+    pub(crate) fn misnamed(&self) -> Option<&Unknown> {
+        match self {
+            Error::Filter(FilterError::Unknown(unknown))
+            | Error::Patch(PatchError::Unknown(unknown))
+            | Error::Patch(PatchError::Filter(FilterError::Unknown(unknown))) => Some(unknown),
+            _ => None,
         }
     }
 
@@ -139,9 +184,30 @@ impl Error {
     }
 }
 
-fn patch_type(error: &PatchError) -> &'static str {
-    match error {
-        PatchError::Body(_) | PatchError::Work(_) => "invalidSyntax",
+/// What the resource, the body or the server is too small for is 413; what nests too deep to be read is 400.
+fn exceeded_kind(limit: Limit) -> (StatusCode, Option<&'static str>) {
+    match limit {
+        Limit::JsonDepth => (StatusCode::BAD_REQUEST, Some("invalidSyntax")),
+        Limit::FilterBytes | Limit::FilterDepth | Limit::FilterTerms => {
+            (StatusCode::BAD_REQUEST, Some("invalidFilter"))
+        }
+        Limit::UrlBytes => (StatusCode::URI_TOO_LONG, None),
+        Limit::RequestSeconds => (StatusCode::REQUEST_TIMEOUT, None),
+        _ => (StatusCode::PAYLOAD_TOO_LARGE, None),
+    }
+}
+
+fn patch_kind(error: &PatchError) -> (StatusCode, Option<&'static str>) {
+    let scim_type = match error {
+        PatchError::Exceeded(exceeded)
+        | PatchError::Filter(FilterError::Exceeded(exceeded))
+        | PatchError::Value(ValueError::Exceeded(exceeded)) => {
+            return exceeded_kind(exceeded.limit);
+        }
+        PatchError::Value(ValueError::TooMany { .. }) => {
+            return (StatusCode::PAYLOAD_TOO_LARGE, None);
+        }
+        PatchError::Body(_) => "invalidSyntax",
         PatchError::Path(_) | PatchError::Unknown(_) => "invalidPath",
         PatchError::Filter(_) => "invalidFilter",
         PatchError::Value(_) | PatchError::Members(_) => "invalidValue",
@@ -149,7 +215,8 @@ fn patch_type(error: &PatchError) -> &'static str {
             "mutability"
         }
         PatchError::NoTarget(_) => "noTarget",
-    }
+    };
+    (StatusCode::BAD_REQUEST, Some(scim_type))
 }
 
 fn refused_kind(refused: &Refused) -> (StatusCode, Option<&'static str>) {
@@ -157,6 +224,7 @@ fn refused_kind(refused: &Refused) -> (StatusCode, Option<&'static str>) {
         // The tenant went between the check of its token and the write: the token went with it.
         Refused::NoSuchTenant(_) => (StatusCode::UNAUTHORIZED, None),
         Refused::NoSuchUser(_) | Refused::NoSuchGroup(_) => (StatusCode::NOT_FOUND, None),
+        Refused::Full { .. } => (StatusCode::PAYLOAD_TOO_LARGE, None),
         Refused::UserNameTaken => (StatusCode::CONFLICT, Some("uniqueness")),
         Refused::NoSuchMember(_)
         | Refused::Missing(_)
@@ -177,17 +245,19 @@ fn refused_kind(refused: &Refused) -> (StatusCode, Option<&'static str>) {
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let status = self.kind().0;
+        let retry_after = match &self {
+            Error::TooOften { retry_after, .. } => Some(*retry_after),
+            Error::Unavailable => Some(RETRY_AFTER_SECONDS),
+            _ => None,
+        };
         let mut response = reply::json(status, &self.body());
         let headers = response.headers_mut();
-        match status {
-            StatusCode::UNAUTHORIZED => {
-                let challenge = HeaderValue::from_static("Bearer realm=\"scim\"");
-                headers.insert(header::WWW_AUTHENTICATE, challenge);
-            }
-            StatusCode::SERVICE_UNAVAILABLE => {
-                headers.insert(header::RETRY_AFTER, RETRY_AFTER_SECONDS.into());
-            }
-            _ => {}
+        if status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer realm=\"scim\"");
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         response.extensions_mut().insert(self);
         response

@@ -34,7 +34,10 @@ pub(crate) async fn answer(context: Context, kind: Kind, query: Query) -> Result
             }
             Some(filter) => {
                 let related = filter.mentions(kind.related());
-                let candidates = candidates(&tenant, kind, filter).into_iter();
+                let candidates = candidates(&tenant, kind, filter);
+                let weight = candidates.iter().map(Stored::weight).sum();
+                filter.spend(weight, reading)?;
+                let candidates = candidates.into_iter();
                 Page::of_matching(&query, candidates, |stored| {
                     filter.matches(&view.resource(stored, related))
                 })

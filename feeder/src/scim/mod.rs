@@ -11,6 +11,7 @@
 //! Nothing here knows of stores or streams.
 
 mod auth;
+mod bodies;
 mod body;
 mod bulk;
 mod context;
@@ -23,12 +24,14 @@ mod error;
 mod filter;
 mod id;
 mod json;
+mod limits;
 mod list;
 mod log;
 mod note;
 mod patch;
 mod projection;
 mod query;
+mod rate;
 mod reading;
 mod reply;
 mod resource;
@@ -40,5 +43,6 @@ mod write;
 
 pub(crate) use auth::Caller;
 pub use context::BASE_PATH;
-pub use router::router;
-pub use settings::{Limits, Settings};
+pub use limits::{InvalidSetting, Limit, Limits, Setting};
+pub use router::{not_found, router};
+pub use settings::Settings;

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 use super::dialect::Seen;
+use crate::schema::Unknown;
 
 /// Filled in while the request is answered. Clones share it. A std mutex: nothing waits while it is held.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +22,8 @@ pub(crate) struct Facts {
     pub(crate) revision: Option<u64>,
     /// What was let through.
     pub(crate) seen: Seen,
+    /// It is one of many of which one has its line.
+    pub(crate) quiet: bool,
 }
 
 impl Note {
@@ -39,6 +42,18 @@ impl Note {
     /// Adds what a part of the request was let through with.
     pub(crate) fn seen(&self, seen: &Seen) {
         self.with(|facts| facts.seen.merge(seen));
+    }
+
+    /// An attribute that the request failed by, if it looks like a known one: any other text may be anything.
+    pub(crate) fn misnamed(&self, unknown: &Unknown) {
+        if unknown.resembles.is_some() {
+            self.with(|facts| facts.seen.misnamed(unknown.clone()));
+        }
+    }
+
+    /// Leaves the request without a line.
+    pub(crate) fn quiet(&self) {
+        self.with(|facts| facts.quiet = true);
     }
 
     /// What is known so far.

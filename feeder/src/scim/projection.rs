@@ -27,10 +27,16 @@ impl<'s> Projection<'s> {
                 .split(',')
                 .map(str::trim)
                 .filter(|name| !name.is_empty());
-            let resolved = names.map(|name| resources.resolve(name));
-            resolved
-                .filter_map(|name| name.map_err(|unknown| reading.ignored(unknown)).ok())
-                .collect()
+            let mut list = Vec::new();
+            for name in names {
+                match resources.resolve(name) {
+                    // Named twice it is looked for once: in each attribute of each resource.
+                    Ok(known) if list.contains(&known) => {}
+                    Ok(known) => list.push(known),
+                    Err(unknown) => reading.ignored(unknown),
+                }
+            }
+            list
         };
         Projection {
             included: included

@@ -1,26 +1,19 @@
 //! The reading of one request: what it was let through with, and how much work it may still ask for.
 
-use thiserror::Error;
-
 use super::dialect::{Dialect, Seen};
-use super::settings::Limits;
+use super::limits::{Exceeded, Limit, Limits};
 use crate::schema::Unknown;
+
+/// What it takes to find out what an unknown name resembles: it is compared with every known one.
+const UNKNOWN_STEPS: usize = 100;
 
 /// Passed to whatever reads a part of the request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Reading {
     limits: Limits,
     /// Steps done so far.
-    work: u64,
+    work: usize,
     seen: Seen,
-}
-
-/// A request whose meaning takes more steps than a request may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the request asks for more work than {limit} steps: send it in parts")]
-pub(crate) struct TooMuchWork {
-    /// The bound.
-    pub(crate) limit: u64,
 }
 
 impl Reading {
@@ -34,14 +27,19 @@ impl Reading {
     }
 
     /// Counts steps of work: values looked at, compared or copied. Where a short text can ask for a lot of them, this is asked before they are done.
-    pub(crate) fn spend(&mut self, steps: usize) -> Result<(), TooMuchWork> {
-        self.work = self.work.saturating_add(steps as u64);
-        match self.work > self.limits.work {
-            true => Err(TooMuchWork {
-                limit: self.limits.work,
-            }),
-            false => Ok(()),
-        }
+    pub(crate) fn spend(&mut self, steps: usize) -> Result<(), Exceeded> {
+        self.work = self.work.saturating_add(steps);
+        self.limits.allow(Limit::Work, self.work)
+    }
+
+    /// What the request may ask for at most.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Whether the request may have so many of something.
+    pub(crate) fn allow(&self, limit: Limit, count: usize) -> Result<(), Exceeded> {
+        self.limits.allow(limit, count)
     }
 
     /// Notes a shape beyond the RFCs.
@@ -49,8 +47,9 @@ impl Reading {
         self.seen.note(dialect);
     }
 
-    /// Notes an attribute that was ignored because nobody knows it.
+    /// Notes an attribute that was ignored because nobody knows it. Finding that out was work.
     pub(crate) fn ignored(&mut self, unknown: Unknown) {
+        self.work = self.work.saturating_add(UNKNOWN_STEPS);
         self.seen.ignored(unknown);
     }
 

@@ -1,5 +1,7 @@
 //! What an operator may say about the SCIM API.
 
+use super::limits::Limits;
+
 /// Settings of the API. [`Settings::default`] serves plain HTTP on loopback.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
@@ -12,28 +14,4 @@ pub struct Settings {
     pub tls: bool,
     /// What clients may ask for at most.
     pub limits: Limits,
-}
-
-/// The bound of everything that a client can make large.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// Longest body, in bytes.
-    pub body_bytes: usize,
-    /// Operations in one Bulk request.
-    pub bulk_operations: usize,
-    /// Resources on one page; `filter.maxResults` of ServiceProviderConfig.
-    pub page: usize,
-    /// Steps of work that reading one request may take: values looked at, compared or copied.
-    pub work: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            body_bytes: 16 << 20,
-            bulk_operations: 1000,
-            page: 1000,
-            work: 20_000_000,
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::scim::Limits;
 use crate::tls::{IdentityFiles, MutualFiles};
 
 /// Where SCIM is served, and how.
@@ -15,6 +16,8 @@ pub struct ScimEndpoint {
     pub behind_tls_proxy: bool,
     /// The URL as clients see it.
     pub base_url: Option<String>,
+    /// What clients may ask for at most.
+    pub limits: Limits,
 }
 
 /// Where the feed is served, and how.
@@ -103,6 +106,7 @@ mod tests {
                 tls,
                 behind_tls_proxy,
                 base_url: None,
+                limits: Limits::default(),
             }
             .check()
         };

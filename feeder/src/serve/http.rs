@@ -1,8 +1,10 @@
 //! One HTTP/1.1 server with bounds: connections, time for a head, for a request, for taking an answer, and to finish at the
 //! end. It serves SCIM, the probes and the administration socket, and knows none of them. (The feed is tonic's.)
 
+use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -30,6 +32,8 @@ use super::stall::Stall;
 pub(super) struct Limits {
     /// Connections at once; more wait in the system's queue.
     pub(super) connections: usize,
+    /// Connections at once from one address; more are closed. 0: no bound.
+    pub(super) connections_per_address: usize,
     /// For a TLS handshake, and for the head of a request, idling before it included.
     pub(super) head: Duration,
     /// From the head of a request to that of its response, the reading of its body included.
@@ -41,13 +45,18 @@ pub(super) struct Limits {
 }
 
 /// A server that listens already.
-pub(super) struct Server<L> {
+pub(super) struct Server<L: Listener> {
     pub(super) name: &'static str,
     pub(super) listener: L,
     pub(super) tls: Option<TlsAcceptor>,
     pub(super) router: Router,
     pub(super) limits: Limits,
+    /// Whom a connection is counted for; none: for nobody.
+    pub(super) address: fn(&L::Addr) -> Option<IpAddr>,
 }
+
+/// The most that is buffered of a request before its body is asked for: its head is no longer.
+const HEAD_BYTES: usize = 64 << 10;
 
 impl<L: Listener> Server<L> {
     /// Serves until `stop`, then finishes what is under way.
@@ -55,15 +64,21 @@ impl<L: Listener> Server<L> {
         let slots = Arc::new(Semaphore::new(self.limits.connections));
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
+        let peers = Arc::new(Peers::default());
         loop {
             let next = async {
                 let slot = slots.clone().acquire_owned().await;
-                (slot, self.listener.accept().await.0)
+                (slot, self.listener.accept().await)
             };
             tokio::select! {
                 () = stop.cancelled() => break,
                 Some(ended) = connections.join_next() => report(self.name, ended),
-                (slot, io) = next => {
+                (slot, (io, peer)) = next => {
+                    let address = (self.address)(&peer);
+                    let Some(counted) = peers.admit(address, self.limits.connections_per_address) else {
+                        tracing::debug!(server = self.name, "too many connections from one address");
+                        continue;
+                    };
                     let conversation = Conversation {
                         router: self.router.clone(),
                         limits: self.limits,
@@ -72,7 +87,7 @@ impl<L: Listener> Server<L> {
                     let tls = self.tls.clone();
                     let io = Stall::new(io, self.limits.stall);
                     connections.spawn(async move {
-                        let _slot = slot;
+                        let _slot = (slot, counted);
                         match tls {
                             None => conversation.hold(io).await,
                             Some(tls) => match timeout(conversation.limits.head, tls.accept(io)).await {
@@ -114,6 +129,47 @@ fn report(server: &'static str, ended: Result<(), JoinError>) {
     }
 }
 
+/// How many connections each address has. A std mutex: nothing waits while it is held.
+#[derive(Debug, Default)]
+struct Peers(Mutex<HashMap<IpAddr, usize>>);
+
+impl Peers {
+    /// Counts a connection, until it is dropped; none if the address has as many as it may.
+    fn admit(self: &Arc<Self>, address: Option<IpAddr>, most: usize) -> Option<Counted> {
+        let address = address.filter(|_| most > 0);
+        if let Some(address) = address {
+            let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = counts.entry(address).or_default();
+            if *count >= most {
+                return None;
+            }
+            *count += 1;
+        }
+        let peers = self.clone();
+        Some(Counted { peers, address })
+    }
+}
+
+struct Counted {
+    peers: Arc<Peers>,
+    address: Option<IpAddr>,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let Some(address) = self.address else {
+            return;
+        };
+        let mut counts = self.peers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&address);
+            }
+        }
+    }
+}
+
 /// One connection's part of a server.
 struct Conversation {
     router: Router,
@@ -134,6 +190,7 @@ impl Conversation {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits.head)
+            .max_buf_size(HEAD_BYTES)
             .serve_connection(TokioIo::new(io), service);
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%error, "a connection broke off");
@@ -164,6 +221,7 @@ mod tests {
 
     const LIMITS: Limits = Limits {
         connections: 8,
+        connections_per_address: 0,
         head: Duration::from_secs(60),
         request: Duration::from_secs(60),
         stall: Duration::from_secs(60),
@@ -183,6 +241,7 @@ mod tests {
             tls: None,
             router,
             limits,
+            address: |peer| Some(peer.ip()),
         };
         let running = tokio::spawn(server.run(stop.clone()));
         (address, stop, running)
@@ -290,6 +349,33 @@ mod tests {
         let next = rest(send(address, next).await);
         let served = timeout(Duration::from_secs(30), next).await;
         assert!(served.is_ok_and(|text| text.ends_with("hello")));
+    }
+
+    #[tokio::test]
+    async fn more_connections_from_one_address_than_the_limit_are_closed() {
+        let hello = get(|| async { "hello" });
+        let limits = Limits {
+            connections_per_address: 1,
+            ..LIMITS
+        };
+        let (address, _stop, _running) = start(Router::new().route("/", hello), limits).await;
+        let mut first = send(address, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let mut start = [0; 12];
+        first.read_exact(&mut start).await.unwrap();
+        let mut second = TcpStream::connect(address).await.unwrap();
+        assert_eq!(second.read(&mut start).await.unwrap(), 0);
+        drop(first);
+        let next = "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        loop {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            let mut text = String::new();
+            // Until the first is seen to be gone, this is closed as well, maybe before it is written to.
+            let sent = client.write_all(next.as_bytes()).await;
+            if sent.is_ok() && client.read_to_string(&mut text).await.is_ok() && !text.is_empty() {
+                assert!(text.ends_with("hello"), "{text}");
+                break;
+            }
+        }
     }
 
     #[tokio::test]

@@ -46,25 +46,25 @@ use crate::tls;
 /// How long requests under way may take to finish when the feeder stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
-const SCIM: Limits = Limits {
-    connections: 1024,
+const ADMIN: Limits = Limits {
+    connections: 64,
+    connections_per_address: 0,
     head: Duration::from_secs(30),
     request: Duration::from_secs(60),
     stall: Duration::from_secs(30),
     drain: DRAIN,
 };
 
+/// The API answers a request that takes too long itself, with an error of its own; only if it fails to does this.
+const SCIM_GRACE: Duration = Duration::from_secs(5);
+
 const PROBES: Limits = Limits {
     connections: 64,
+    connections_per_address: 0,
     head: Duration::from_secs(10),
     request: Duration::from_secs(10),
     stall: Duration::from_secs(10),
     drain: Duration::from_secs(1),
-};
-
-const ADMIN: Limits = Limits {
-    connections: 64,
-    ..SCIM
 };
 
 /// A dead filter's connection is found within the sum of these two.
@@ -147,7 +147,8 @@ pub async fn run(
         listener: scim_listener,
         tls: scim_tls.map(TlsAcceptor::from),
         router: scim::router(&settings.scim, ledger.clone(), metrics.scim.clone()),
-        limits: SCIM,
+        limits: scim_limits(&settings.scim.limits),
+        address: |peer| Some(peer.ip().to_canonical()),
     };
     parts.spawn(part("the SCIM server", scim.run(stop.clone())));
     let admin = Server {
@@ -156,6 +157,7 @@ pub async fn run(
         tls: None,
         router: admin::router(ledger.clone()),
         limits: ADMIN,
+        address: |_| None,
     };
     parts.spawn(part("the administration socket", admin.run(stop.clone())));
     let grpc = serve_feed(feed.clone(), feed_listener, feed_tls, stop.clone())?;
@@ -171,6 +173,7 @@ pub async fn run(
             metrics: Arc::new(registry::registry(&metrics, ledger.clone(), feed.clone())),
         }),
         limits: PROBES,
+        address: |_| None,
     };
     let mut probes = tokio::spawn(probes.run(stop_probes.clone()));
 
@@ -206,6 +209,15 @@ pub async fn run(
         tracing::warn!(%error, "could not remove the administration socket");
     }
     outcome
+}
+
+fn scim_limits(limits: &crate::scim::Limits) -> Limits {
+    Limits {
+        connections: limits.connections,
+        connections_per_address: limits.connections_per_address,
+        request: Duration::from_secs(limits.request_seconds as u64) + SCIM_GRACE,
+        ..ADMIN
+    }
 }
 
 /// How one of the feeder's parts ended.

@@ -1,4 +1,4 @@
-//! The SCIM API in its place: mounted, with what the endpoint says of itself, and counted.
+//! The SCIM API in its place: mounted, with what the endpoint says of itself, and counted. What is beside it is nothing.
 
 use std::time::Instant;
 
@@ -17,10 +17,12 @@ pub(super) fn router(endpoint: &ScimEndpoint, ledger: Ledger, metrics: ScimMetri
         base_url: endpoint.base_url.clone(),
         behind_tls_proxy: endpoint.behind_tls_proxy,
         tls: endpoint.tls.is_some(),
-        ..scim::Settings::default()
+        limits: endpoint.limits,
     };
     let api = scim::router(ledger, settings).layer(from_fn_with_state(metrics, count));
-    Router::new().nest(scim::BASE_PATH, api)
+    Router::new()
+        .nest(scim::BASE_PATH, api)
+        .fallback(scim::not_found)
 }
 
 async fn count(State(metrics): State<ScimMetrics>, request: Request, next: Next) -> Response {

@@ -1,5 +1,6 @@
 use http::StatusCode;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::api::Api;
 
@@ -83,7 +84,7 @@ async fn rfc7644_3_5_2_1_adding_a_member_who_is_one_changes_nothing() {
     for operation in [
         json!({"op": "add", "path": "members", "value": [{"value": anne}]}),
         json!({"op": "replace", "path": "members", "value": [{"value": anne}]}),
-        json!({"op": "remove", "path": "members", "value": [{"value": "nobody"}]}),
+        json!({"op": "remove", "path": "members", "value": [{"value": Uuid::new_v4()}]}),
         json!({"op": "replace", "path": "displayName", "value": "team"}),
     ] {
         let answer = api.patch(&path, json!([operation])).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use imbl::OrdSet;
 use uuid::Uuid;
 
-use super::{Draft, MAX_DEPTH, Refused, Row};
+use super::{Draft, Refused, Row};
 use crate::directory::change::Touched;
 use crate::directory::group::{Group, MemberChange};
 use crate::directory::nesting;
@@ -21,6 +21,7 @@ impl Draft {
         members: &[Uuid],
     ) -> Result<Arc<Group>, Refused> {
         let held = self.tenant(tenant)?.clone();
+        self.bounds.admit_group(&held)?;
         let members = self.slots(tenant, members)?;
         let slot = self.next_slot();
         let meta = Meta::new(self.now);
@@ -150,8 +151,9 @@ impl Draft {
         let old = self.tenant(tenant)?.members(group);
         let gone = old.clone().relative_complement(members.clone());
         let new = members.relative_complement(old);
-        let added = self.link_members(tenant, group, new.into_iter().collect())?;
+        // Those who go make room for those who come.
         let dropped = self.drop_members(tenant, group, gone.into_iter().collect())?;
+        let added = self.link_members(tenant, group, new.into_iter().collect())?;
         Ok(added || dropped)
     }
 
@@ -175,8 +177,9 @@ impl Draft {
             return Ok(false);
         }
         let held = self.tenant(tenant)?.clone();
+        self.bounds.admit_members(&held, group)?;
         if nests {
-            let (depth, limit) = (nesting::depth(&held, group), MAX_DEPTH);
+            let (depth, limit) = (nesting::depth(&held, group), self.bounds.depth);
             if depth > limit {
                 return Err(Refused::TooDeep { depth, limit });
             }

@@ -19,7 +19,7 @@ use super::group::Group;
 use super::tenant::Tenant;
 use super::token::Token;
 use super::user::{Slot, User};
-use super::{Directory, MAX_DEPTH};
+use super::{Bounds, Directory};
 use crate::schema::{InvalidExtension, Kind, Schema};
 
 /// Why a command is refused. Nothing has changed.
@@ -59,8 +59,18 @@ pub enum Refused {
         /// What is wrong.
         why: &'static str,
     },
+    /// The tenant, or the group, holds as many as it may.
+    #[error("more than {limit} {of}: the limit is {name}")]
+    Full {
+        /// Of what.
+        of: &'static str,
+        /// The bound's name.
+        name: &'static str,
+        /// The bound.
+        limit: usize,
+    },
     /// Groups would nest deeper than the bound.
-    #[error("members: groups would nest {depth} deep; the bound is {limit}")]
+    #[error("members: groups would nest {depth} deep, more than {limit}: the limit is group-depth")]
     TooDeep {
         /// How deep.
         depth: usize,
@@ -161,6 +171,7 @@ pub struct Draft {
     now: Timestamp,
     rows: Vec<Row>,
     touched: Vec<(Arc<str>, Touched)>,
+    bounds: Bounds,
 }
 
 /// What a command made of a directory.
@@ -181,7 +192,18 @@ impl Draft {
             now: whole.unwrap_or(now),
             rows: Vec::new(),
             touched: Vec::new(),
+            bounds: Bounds::default(),
         }
+    }
+
+    /// Lets tenants hold no more than this from here on. What they hold already stays.
+    pub fn within(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+    }
+
+    /// Whether the command has changed anything so far.
+    pub(crate) fn has_changes(&self) -> bool {
+        !self.rows.is_empty()
     }
 
     /// The directory as this command has made it so far.

@@ -18,8 +18,10 @@ impl Draft {
         attributes: Attributes,
     ) -> Result<Arc<User>, Refused> {
         let meta = Meta::new(self.now);
+        self.bounds.admit_user(self.tenant(tenant)?)?;
         let slot = self.next_slot();
         let user = User::new(slot, id, meta, &attributes)?;
+        user.check_name()?;
         self.put_user(tenant, user, Vec::new())
     }
 
@@ -34,6 +36,9 @@ impl Draft {
         let user = User::new(old.slot, id, old.meta.touched(self.now), &attributes)?;
         if user.document == old.document {
             return Ok(old);
+        }
+        if user.identity.user_name != old.identity.user_name {
+            user.check_name()?;
         }
         let before = if user.identity == old.identity {
             None

@@ -11,7 +11,7 @@ use super::plan::{Goal, Plan};
 use crate::directory::{Draft, MemberChange};
 use crate::schema::Kind;
 use crate::scim::error::Error;
-use crate::scim::patch::PatchError;
+use crate::scim::limits::Limit;
 use crate::scim::reading::Reading;
 use crate::scim::stored::Stored;
 use crate::scim::version;
@@ -61,9 +61,10 @@ pub(super) fn carry_out(
             circle => run.together(draft, circle),
         };
         for (index, outcome) in ended {
-            if let Err(Error::Patch(PatchError::Work(work))) = outcome {
+            let exceeded = outcome.as_ref().err().and_then(Error::exceeded);
+            if let Some(exceeded) = exceeded.filter(|exceeded| exceeded.limit == Limit::Work) {
                 // The bound is the request's: the rest would be refused as well.
-                return Err(PatchError::Work(work).into());
+                return Err(exceeded.into());
             }
             errors += u64::from(outcome.is_err());
             if let Some(place) = run.outcomes.get_mut(index) {

@@ -12,6 +12,7 @@ mod tests;
 
 use thiserror::Error;
 
+use super::limits::Exceeded;
 use super::reading::Reading;
 use crate::schema::{Place, ResourceType, Unknown};
 
@@ -101,12 +102,9 @@ pub(crate) enum FilterError {
         /// Counted in bytes, from 0.
         at: usize,
     },
-    /// Parentheses or brackets inside each other.
-    #[error("filter: nested deeper than {limit}")]
-    TooDeep {
-        /// The bound.
-        limit: usize,
-    },
+    /// More than a limit allows.
+    #[error("filter: {0}")]
+    Exceeded(#[from] Exceeded),
     /// No such attribute.
     #[error("filter: {0}")]
     Unknown(#[from] Unknown),
@@ -127,7 +125,7 @@ impl<'s> Filter<'s> {
         resources: &'s ResourceType,
         reading: &mut Reading,
     ) -> Result<Filter<'s>, FilterError> {
-        let mut parser = Parser::new(text, reading);
+        let mut parser = Parser::new(text, reading)?;
         let filter = parser.filter(parse::Scope::Resource(resources))?;
         parser.end()?;
         Ok(filter)
@@ -139,6 +137,21 @@ impl<'s> Filter<'s> {
             Filter::And(filters) => filters.iter().flat_map(Filter::conjuncts).collect(),
             other => vec![other],
         }
+    }
+
+    /// How many comparisons it makes of a resource or an element.
+    pub(crate) fn terms(&self) -> usize {
+        match self {
+            Filter::And(filters) | Filter::Or(filters) => filters.iter().map(Filter::terms).sum(),
+            Filter::Not(filter) => filter.terms(),
+            Filter::Has { element, .. } => 1 + element.terms(),
+            Filter::Present(_) | Filter::Compare { .. } => 1,
+        }
+    }
+
+    /// Counts the work of looking at resources that weigh so much together, before it is done.
+    pub(crate) fn spend(&self, weight: usize, reading: &mut Reading) -> Result<(), FilterError> {
+        Ok(reading.spend(weight.saturating_mul(1 + self.terms()))?)
     }
 
     /// Whether it looks at the core or common attribute of this name.

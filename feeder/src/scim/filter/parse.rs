@@ -4,12 +4,10 @@ use serde_json::Value;
 
 use crate::schema::{Attribute, Place, Resolved, ResourceType, Type};
 use crate::scim::dialect::Dialect;
+use crate::scim::limits::{Exceeded, Limit};
 use crate::scim::reading::Reading;
 
 use super::{Filter, FilterError, Operand, Operator};
-
-/// How deep parentheses and brackets may nest. Real filters nest two or three deep; the stack holds far more.
-const MAX_DEPTH: usize = 32;
 
 /// Whose attributes the names in a filter are.
 #[derive(Debug, Clone, Copy)]
@@ -25,18 +23,21 @@ pub(crate) struct Parser<'t> {
     text: &'t str,
     at: usize,
     depth: usize,
+    terms: usize,
     reading: &'t mut Reading,
 }
 
 impl<'t> Parser<'t> {
     /// At the start of `text`.
-    pub(crate) fn new(text: &'t str, reading: &'t mut Reading) -> Parser<'t> {
-        Parser {
+    pub(crate) fn new(text: &'t str, reading: &'t mut Reading) -> Result<Parser<'t>, Exceeded> {
+        reading.allow(Limit::FilterBytes, text.len())?;
+        Ok(Parser {
             text,
             at: 0,
             depth: 0,
+            terms: 0,
             reading,
-        }
+        })
     }
 
     /// `or` binds weakest.
@@ -81,10 +82,8 @@ impl<'t> Parser<'t> {
     }
 
     fn nested<'s>(&mut self, scope: Scope<'s>) -> Result<Filter<'s>, FilterError> {
-        if self.depth >= MAX_DEPTH {
-            return Err(FilterError::TooDeep { limit: MAX_DEPTH });
-        }
         self.depth += 1;
+        self.reading.allow(Limit::FilterDepth, self.depth)?;
         let filter = self.filter(scope)?;
         self.depth -= 1;
         Ok(filter)
@@ -132,6 +131,8 @@ impl<'t> Parser<'t> {
     }
 
     fn comparison<'s>(&mut self, place: Place<'s>) -> Result<Filter<'s>, FilterError> {
+        self.terms += 1;
+        self.reading.allow(Limit::FilterTerms, self.terms)?;
         self.skip_spaces();
         let start = self.at;
         let word = self.word();

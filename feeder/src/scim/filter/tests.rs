@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use super::{Filter, FilterError};
 use crate::schema::{group, user};
 use crate::scim::dialect::Dialect;
+use crate::scim::limits::{Limit, Limits};
 use crate::scim::reading::Reading;
 
 fn bjensen() -> Value {
@@ -212,13 +213,62 @@ fn rfc7644_3_12_what_is_no_filter_is_refused() {
 
 #[test]
 fn a_hundred_thousand_parentheses_do_no_harm() {
-    let deep = "(".repeat(100_000);
-    assert!(matches!(refused(&deep), FilterError::TooDeep { .. }));
-    let deep = "not (".repeat(100_000);
-    assert!(matches!(refused(&deep), FilterError::TooDeep { .. }));
+    let beyond = |text: &str, limits: Limits| {
+        let mut reading = Reading::new(limits);
+        match Filter::parse(text, user(), &mut reading) {
+            Err(FilterError::Exceeded(exceeded)) => Some(exceeded.limit),
+            _ => None,
+        }
+    };
+    let limits = Limits::default();
+    assert_eq!(
+        beyond(&"(".repeat(100_000), limits),
+        Some(Limit::FilterBytes)
+    );
+    let longer = Limits {
+        filter_bytes: 1 << 20,
+        ..limits
+    };
+    let nested =
+        |start: &str, depth| format!("{}active pr{}", start.repeat(depth), ")".repeat(depth));
+    for start in ["(", "not ("] {
+        assert_eq!(
+            beyond(&start.repeat(100_000), longer),
+            Some(Limit::FilterDepth)
+        );
+        assert_eq!(beyond(&nested(start, 33), limits), Some(Limit::FilterDepth));
+        assert!(Filter::parse(&nested(start, 32), user(), &mut Reading::default()).is_ok());
+        // As deep as it can be set, the stack holds.
+        let deepest = Limits {
+            filter_depth: 100,
+            ..limits
+        };
+        assert!(Filter::parse(&nested(start, 100), user(), &mut Reading::new(deepest)).is_ok());
+    }
     // Long is not deep.
-    let long = vec![r#"userName eq "a""#; 10_000].join(" or ");
-    assert!(!holds(&long));
+    let long = |terms| vec!["id pr"; terms].join(" or ");
+    assert!(holds(&long(1500)));
+    let fewer = Limits {
+        filter_terms: 1499,
+        ..limits
+    };
+    assert_eq!(beyond(&long(1500), fewer), Some(Limit::FilterTerms));
+}
+
+#[test]
+fn a_filter_over_more_than_a_request_may_look_at_is_too_much() {
+    let mut reading = Reading::new(Limits {
+        work: 100,
+        ..Limits::default()
+    });
+    let filter = Filter::parse("active pr or title pr", user(), &mut reading).unwrap();
+    assert_eq!(filter.terms(), 2);
+    assert_eq!(filter.spend(33, &mut reading), Ok(()));
+    let exceeded = Limit::Work.exceeded(100);
+    assert_eq!(
+        filter.spend(1, &mut reading),
+        Err(FilterError::Exceeded(exceeded))
+    );
 }
 
 #[test]

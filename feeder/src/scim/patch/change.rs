@@ -21,6 +21,8 @@ pub(super) fn apply(
     let attribute = selection.place.attribute;
     if attribute.multi_valued {
         let mut elements = Elements::new(attribute, object.remove(&attribute.name));
+        // Every operation takes the list apart and puts it together again.
+        reading.spend(elements.count())?;
         match (&selection.filter, selection.place.sub) {
             (Some(filter), sub) => elements.selected(op, filter, sub, value, reading)?,
             (None, Some(sub)) => elements.only(op, sub, value, reading)?,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::path::{Selection, Target};
 use super::{Edited, Op, Operation, PatchError, ValueError, change, members, value};
 use crate::directory::{Attributes, MemberChange};
-use crate::schema::{Mutability, Place, Resolved, ResourceType, Schema};
+use crate::schema::{Mutability, Place, Resolved, ResourceType, Schema, WRITTEN_CHARS};
 use crate::scim::dialect::Dialect;
 use crate::scim::reading::Reading;
 
@@ -66,7 +66,7 @@ impl<'s, 'r> Edit<'s, 'r> {
             };
         };
         if op != Op::Remove && value.is_none() {
-            return Err(PatchError::Value(ValueError::Missing(path)));
+            return Err(missing(&shortened(&path), None));
         }
         match Target::parse(&path, self.resources, self.reading)? {
             Target::Attribute(selection) => self.attribute(op, &selection, value, Named::ByPath),
@@ -89,12 +89,15 @@ impl<'s, 'r> Edit<'s, 'r> {
                 value => value.is_some(),
             };
             if !assigned {
-                return Err(ValueError::Missing(attribute.name.clone()).into());
+                let mut unknown = self.reading.seen().unknown().iter();
+                let meant = unknown.find(|one| one.resembles.as_ref() == Some(&attribute.name));
+                let written = meant.map(|unknown| unknown.written.clone());
+                return Err(missing(&attribute.name, written));
             }
         }
         Ok(Edited {
             attributes: self.attributes,
-            members: self.members,
+            members: members::settled(self.members),
         })
     }
 
@@ -113,6 +116,7 @@ impl<'s, 'r> Edit<'s, 'r> {
         given: &mut BTreeSet<String>,
     ) -> Result<(), PatchError> {
         for (key, value) in object {
+            self.reading.spend(1)?;
             let path = match within {
                 Some(schema) => format!("{}:{key}", schema.id),
                 None => key,
@@ -128,7 +132,7 @@ impl<'s, 'r> Edit<'s, 'r> {
                 Err(error) => return Err(error),
             };
             if !given.insert(spelled(&target, &path)) {
-                return Err(ValueError::Twice(path.chars().take(100).collect()).into());
+                return Err(ValueError::Twice(shortened(&path)).into());
             }
             match target {
                 Target::Schema(schema) => self.schema(op, schema, Some(value), given)?,
@@ -154,10 +158,10 @@ impl<'s, 'r> Edit<'s, 'r> {
             .next()
             .unwrap_or_default()
             .trim_end_matches('.');
-        let mut prefixes = name
-            .match_indices('.')
-            .map(|(at, _)| at)
-            .collect::<Vec<_>>();
+        // No name of either is longer than this.
+        let longest = self.resources.core.id.len() + ":members".len();
+        let dots = name.match_indices('.').map(|(at, _)| at);
+        let mut prefixes: Vec<usize> = dots.take_while(|at| *at <= longest).collect();
         prefixes.push(name.len());
         prefixes.into_iter().any(|end| {
             let prefix = name.get(..end).unwrap_or_default();
@@ -261,6 +265,17 @@ impl<'s, 'r> Edit<'s, 'r> {
             (_, change) => self.members.push(change),
         }
     }
+}
+
+/// No value for this attribute.
+fn missing(attribute: &str, written: Option<String>) -> PatchError {
+    let attribute = attribute.to_owned();
+    ValueError::Missing { attribute, written }.into()
+}
+
+/// What a client wrote, as far as it is repeated.
+fn shortened(written: &str) -> String {
+    written.chars().take(WRITTEN_CHARS).collect()
 }
 
 /// The stricter mutability of an attribute and the sub-attribute named.

@@ -8,10 +8,8 @@ use crate::directory::fold;
 use crate::schema::Attribute;
 use crate::scim::dialect::Dialect;
 use crate::scim::filter::{Filter, Operand, Operator};
+use crate::scim::limits::{Exceeded, Limit};
 use crate::scim::reading::Reading;
-
-/// More values of one attribute than this are refused: each is compared with the others.
-const MAX_VALUES: usize = 1000;
 
 /// A multi-valued attribute's elements, and which of them the operation wrote.
 pub(super) struct Elements<'s> {
@@ -41,6 +39,11 @@ impl<'s> Elements<'s> {
         }
     }
 
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.list.len()
+    }
+
     /// The attribute as a whole: `emails`.
     pub(super) fn all(
         &mut self,
@@ -55,6 +58,7 @@ impl<'s> Elements<'s> {
                 reading.note(Dialect::RemoveByValue);
                 let named = value::many(self.attribute, value, reading)?;
                 let attribute = self.attribute;
+                reading.spend(named.len().saturating_mul(self.weight()))?;
                 self.list.retain(|e| {
                     !named
                         .iter()
@@ -66,7 +70,7 @@ impl<'s> Elements<'s> {
                     self.list.clear();
                 }
                 for value in value::many(self.attribute, value.unwrap_or_default(), reading)? {
-                    self.push(value)?;
+                    self.push(value, reading)?;
                 }
             }
         }
@@ -83,7 +87,7 @@ impl<'s> Elements<'s> {
     ) -> Result<(), PatchError> {
         if op != Op::Remove {
             match self.list.len() {
-                0 => self.push(Value::Object(Map::new()))?,
+                0 => self.push(Value::Object(Map::new()), reading)?,
                 1 => {}
                 _ => {
                     return Err(PatchError::Path(
@@ -107,7 +111,9 @@ impl<'s> Elements<'s> {
         value: Option<Value>,
         reading: &mut Reading,
     ) -> Result<(), PatchError> {
-        reading.spend(self.list.len())?;
+        // It may be asked twice, and any comparison may fold the whole element.
+        let steps = filter.terms().saturating_mul(self.weight());
+        reading.spend(steps.saturating_mul(2))?;
         let selects = |element: &Element| matches!(&element.value, Value::Object(object) if filter.matches(object));
         let unassigned = matches!(value, None | Some(Value::Null));
         if sub.is_none() && (op == Op::Remove || (op == Op::Replace && unassigned)) {
@@ -136,7 +142,7 @@ impl<'s> Elements<'s> {
             Some(sub) => element.write(op, sub, value, reading)?,
             None => element.put(Op::Add, self.attribute, value, reading)?,
         }
-        self.push(element.value)
+        self.push(element.value, reading)
     }
 
     /// The new value, without empty elements; none if nothing is left. A new primary clears the old (RFC 7644 section 3.5.2).
@@ -164,14 +170,21 @@ impl<'s> Elements<'s> {
         Ok((!list.is_empty()).then_some(Value::Array(list)))
     }
 
+    /// Steps that it takes to look at all elements.
+    fn weight(&self) -> usize {
+        self.list.iter().map(|e| weight(&e.value)).sum()
+    }
+
     /// Appends a value, unless it is there (RFC 7644 section 3.5.2.1).
-    fn push(&mut self, value: Value) -> Result<(), PatchError> {
+    fn push(&mut self, value: Value, reading: &mut Reading) -> Result<(), PatchError> {
+        reading.spend(self.list.len().saturating_mul(weight(&value)))?;
         if self.list.iter().any(|element| element.value == value) {
             return Ok(());
         }
-        if self.list.len() >= MAX_VALUES {
+        if let Err(Exceeded { value: limit, .. }) =
+            reading.allow(Limit::Values, self.list.len() + 1)
+        {
             let attribute = self.attribute.name.clone();
-            let limit = MAX_VALUES;
             return Err(ValueError::TooMany { attribute, limit }.into());
         }
         self.list.push(Element {
@@ -221,6 +234,18 @@ impl Element {
             object.clear();
         }
         merge(object, op, attribute, value, reading)
+    }
+}
+
+/// Bytes of a text that are compared or folded in a step.
+const STEP_BYTES: usize = 64;
+
+/// Steps that it takes to look at a value.
+fn weight(value: &Value) -> usize {
+    match value {
+        Value::String(text) => 1 + text.len() / STEP_BYTES,
+        Value::Object(object) => 1 + object.values().map(weight).sum::<usize>(),
+        _ => 1,
     }
 }
 

@@ -1,5 +1,7 @@
 //! What an operation does to a group's members. They are named, never read.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -11,6 +13,36 @@ use crate::scim::dialect::Dialect;
 use crate::scim::filter::{Filter, Operand, Operator};
 use crate::scim::id;
 use crate::scim::reading::Reading;
+
+const NO_ID: PatchError = PatchError::Members("a value is not the id of a user or group");
+
+/// The same steps in as few as possible: each costs the writer a new version of the group, and a body may bring thousands. After a step that says who
+/// all members are, the last word on each id counts.
+pub(super) fn settled(changes: Vec<MemberChange>) -> Vec<MemberChange> {
+    if changes.len() < 3 {
+        return changes;
+    }
+    let mut settled = Vec::new();
+    let mut last: BTreeMap<Uuid, bool> = BTreeMap::new();
+    for change in changes {
+        match change {
+            MemberChange::Add(ids) => last.extend(ids.into_iter().map(|id| (id, true))),
+            MemberChange::Remove(ids) => last.extend(ids.into_iter().map(|id| (id, false))),
+            MemberChange::Set(ids) => {
+                last.clear();
+                settled = vec![MemberChange::Set(ids)];
+            }
+        }
+    }
+    let of = |is: bool| {
+        last.iter()
+            .filter(move |(_, added)| **added == is)
+            .map(|(id, _)| *id)
+    };
+    settled.push(MemberChange::Remove(of(false).collect()));
+    settled.push(MemberChange::Add(of(true).collect()));
+    settled
+}
 
 /// What `op` on `members` means. A shape that is not certain is refused: members are access.
 pub(crate) fn change(
@@ -35,8 +67,8 @@ pub(crate) fn change(
         (Op::Remove, None, Some(value)) => {
             reading.note(Dialect::RemoveByValue);
             let named = named(value, reading)?;
-            let ids = named.iter().filter_map(|text| removed(text, reading));
-            Ok(MemberChange::Remove(ids.collect()))
+            let ids = named.iter().map(|text| removed(text, reading));
+            Ok(MemberChange::Remove(ids.collect::<Result<_, _>>()?))
         }
         (Op::Add, None, Some(value)) => existing(value, reading).map(MemberChange::Add),
         (Op::Replace, None, Some(value)) => existing(value, reading).map(MemberChange::Set),
@@ -48,22 +80,19 @@ pub(crate) fn change(
 fn existing(value: Value, reading: &mut Reading) -> Result<Vec<Uuid>, PatchError> {
     named(value, reading)?
         .iter()
-        .map(|text| {
-            id::parse(text).ok_or(PatchError::Members(
-                "a value is not the id of a user or group",
-            ))
-        })
+        .map(|text| id::parse(text).ok_or(NO_ID))
         .collect()
 }
 
-/// The id of who is to go; none if it can't be an id, which is no member already. Here another spelling of an id is that id: if it were nobody's,
-/// the IdP would be told that someone is out who is in.
-fn removed(text: &str, reading: &mut Reading) -> Option<Uuid> {
-    id::parse(text).or_else(|| {
-        let id = Uuid::try_parse(text).ok()?;
-        reading.note(Dialect::IdSpelling);
-        Some(id)
-    })
+/// The id of who is to go, who need not be a member. What can't be an id is refused, and another spelling of an id is that id: if either were
+/// nobody, the IdP would be told that someone is out who is in.
+fn removed(text: &str, reading: &mut Reading) -> Result<Uuid, PatchError> {
+    if let Some(id) = id::parse(text) {
+        return Ok(id);
+    }
+    let id = Uuid::try_parse(text).map_err(|_| NO_ID)?;
+    reading.note(Dialect::IdSpelling);
+    Ok(id)
 }
 
 /// The `value` of each member given: a list of objects, or one object.
@@ -113,7 +142,7 @@ fn selected(filter: &Filter<'_>, reading: &mut Reading) -> Result<Vec<Uuid>, Pat
                 place,
                 operator: Operator::Equal,
                 operand: Operand::Text { written, .. },
-            } if place.is("value") => ids.extend(removed(written, reading)),
+            } if place.is("value") => ids.push(removed(written, reading)?),
             _ => {
                 return Err(PatchError::Members(
                     "only value eq \"…\" selects members to remove",

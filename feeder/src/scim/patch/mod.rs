@@ -21,7 +21,8 @@ use uuid::Uuid;
 
 use self::immutable::{Absent, Fixed};
 use super::filter::FilterError;
-use super::reading::{Reading, TooMuchWork};
+use super::limits::{Exceeded, Limit};
+use super::reading::Reading;
 use crate::directory::{Attributes, MemberChange};
 use crate::schema::{ResourceType, Unknown};
 
@@ -77,9 +78,9 @@ pub(crate) enum PatchError {
     /// Nothing there to operate on.
     #[error("{0}")]
     NoTarget(&'static str),
-    /// It would take too long.
+    /// More than a limit allows.
     #[error(transparent)]
-    Work(#[from] TooMuchWork),
+    Exceeded(#[from] Exceeded),
     /// A shape of `members` that is not understood, and so might mean anything.
     #[error("members: {0}")]
     Members(&'static str),
@@ -94,7 +95,9 @@ pub(crate) fn create(
     let mut edit = edit::Edit::new(resources, Attributes::new(), reading);
     edit.body(body)?;
     edit.default_active(Value::Bool(true));
-    edit.finish()
+    let edited = edit.finish()?;
+    check_size(0, &edited, reading)?;
+    Ok(edited)
 }
 
 /// The resource that a PUT describes. An absent `active` stays as it is: a default of true would re-enable people.
@@ -109,6 +112,7 @@ pub(crate) fn replace(
     edit.default_active(current.get("active").cloned().unwrap_or(Value::Bool(false)));
     let mut edited = edit.finish()?;
     Fixed::of(resources, current).hold(&mut edited.attributes, Absent::Kept)?;
+    check_size(size(current), &edited, reading)?;
     Ok(edited)
 }
 
@@ -120,11 +124,29 @@ pub(crate) fn patch(
     reading: &mut Reading,
 ) -> Result<Edited, PatchError> {
     let fixed = Fixed::of(resources, &current);
+    let old = size(&current);
     let mut edit = edit::Edit::new(resources, current, reading);
     for operation in operations {
         edit.operation(operation)?;
     }
     let mut edited = edit.finish()?;
     fixed.hold(&mut edited.attributes, Absent::Removed)?;
+    check_size(old, &edited, reading)?;
     Ok(edited)
+}
+
+/// Refuses attributes that are too large, unless the old ones were so and were no smaller.
+fn check_size(old: usize, edited: &Edited, reading: &Reading) -> Result<(), Exceeded> {
+    let new = size(&edited.attributes);
+    match reading.allow(Limit::ResourceBytes, new) {
+        Err(_) if new <= old => Ok(()),
+        allowed => allowed,
+    }
+}
+
+/// In bytes, without `active`: no limit must ever keep a user from being disabled.
+fn size(attributes: &Attributes) -> usize {
+    let counted = attributes.iter().filter(|(name, _)| *name != "active");
+    let text = |value: &Value| serde_json::to_string(value).map_or(0, |text| text.len());
+    counted.map(|(name, value)| name.len() + text(value)).sum()
 }

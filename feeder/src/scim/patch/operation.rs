@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::PatchError;
 use crate::scim::dialect::Dialect;
 use crate::scim::json;
+use crate::scim::limits::Limit;
 use crate::scim::reading::Reading;
 
 /// What an operation does.
@@ -42,10 +43,16 @@ impl Operation {
             }
         }
         match operations {
-            Some(Value::Array(operations)) => operations
-                .into_iter()
-                .map(|operation| Operation::parse_one(operation, reading))
-                .collect(),
+            Some(Value::Array(operations)) => {
+                reading.allow(Limit::PatchOperations, operations.len())?;
+                if operations.is_empty() {
+                    reading.note(Dialect::NoOperations);
+                }
+                let operations = operations.into_iter();
+                operations
+                    .map(|operation| Operation::parse_one(operation, reading))
+                    .collect()
+            }
             _ => Err(PatchError::Body("\"Operations\" is not a list")),
         }
     }

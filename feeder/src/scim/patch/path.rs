@@ -32,7 +32,7 @@ impl<'s> Target<'s> {
         reading: &mut Reading,
     ) -> Result<Target<'s>, PatchError> {
         let text = text.trim();
-        let mut parser = Parser::new(text, reading);
+        let mut parser = Parser::new(text, reading)?;
         let place = match resources.resolve(parser.word())? {
             Resolved::Schema(schema) => {
                 parser.end().map_err(trailing)?;

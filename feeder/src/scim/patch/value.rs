@@ -9,6 +9,7 @@ use crate::schema::{Attribute, Mutability, Type, is_base64, time};
 use crate::scim::dialect::Dialect;
 use crate::scim::filter::parse_boolean;
 use crate::scim::json;
+use crate::scim::limits::Exceeded;
 use crate::scim::reading::Reading;
 
 /// A value that an attribute can't have.
@@ -23,13 +24,18 @@ pub(crate) enum ValueError {
         expected: &'static str,
     },
     /// No value where one is needed.
-    #[error("{0:?} has no value")]
-    Missing(String),
+    #[error("{attribute:?} has no value{}", meant(.written))]
+    Missing {
+        /// The attribute's canonical name.
+        attribute: String,
+        /// What the client wrote, and may have meant by it.
+        written: Option<String>,
+    },
     /// The same attribute twice, in different spelling.
     #[error("{0:?} is given twice")]
     Twice(String),
     /// A longer list than the server keeps.
-    #[error("{attribute:?} has more than {limit} values")]
+    #[error("{attribute:?} has more than {limit} values: the limit is values")]
     TooMany {
         /// The attribute's canonical name.
         attribute: String,
@@ -39,6 +45,16 @@ pub(crate) enum ValueError {
     /// RFC 7643 section 2.4.
     #[error("{0:?} has more than one primary value")]
     Primaries(String),
+    /// More than another limit allows.
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
+}
+
+fn meant(written: &Option<String>) -> String {
+    match written {
+        Some(written) => format!("; did the client mean it by {written:?}?"),
+        None => String::new(),
+    }
 }
 
 /// The value of a single-valued attribute, or one element of a multi-valued one; none if it is unassigned.
@@ -73,6 +89,7 @@ pub(crate) fn many(
             vec![value]
         }
     };
+    reading.spend(values.len())?;
     values
         .into_iter()
         .filter_map(|value| one(attribute, value, reading).transpose())
@@ -110,6 +127,7 @@ pub(crate) fn parts<'s>(
     let mut given = BTreeSet::new();
     let mut parts = Vec::with_capacity(object.len());
     for (key, value) in object {
+        reading.spend(1)?;
         let sub = match attribute.resolve(&key) {
             Ok(sub) => sub,
             Err(unknown) => {
@@ -197,7 +215,7 @@ pub(super) fn decoded(value: Value, reading: &mut Reading) -> Value {
     let Value::String(text) = &value else {
         return value;
     };
-    match json::parse(text.as_bytes()) {
+    match json::parse(text.as_bytes(), reading.limits()) {
         Ok(inner @ (Value::Object(_) | Value::Array(_))) => {
             reading.note(Dialect::JsonInString);
             inner
@@ -212,7 +230,7 @@ fn encoded(object: Map<String, Value>, reading: &mut Reading) -> Map<String, Val
         Some(Value::String(text)) if object.len() == 1 => text,
         _ => return object,
     };
-    match json::parse(text.as_bytes()) {
+    match json::parse(text.as_bytes(), reading.limits()) {
         Ok(Value::Object(inner)) if inner.contains_key("value") => {
             reading.note(Dialect::JsonInString);
             inner

@@ -1,6 +1,7 @@
 //! What IdPs send, and what is refused because it might mean anything.
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{
     ANNE, BOB, create, members_after, object, patched, replace, user_after, user_refused, user_with,
@@ -320,7 +321,6 @@ fn entra_removes_the_members_listed_and_no_others() {
     for value in [
         json!([{"$ref": null, "value": ANNE}]),
         json!({"value": ANNE}),
-        json!([{"value": ANNE}, {"value": "not-an-id"}]),
     ] {
         let changes = members_after(json!([{"op": "Remove", "path": "members", "value": value}]));
         assert_eq!(changes, [MemberChange::Remove(vec![ANNE])], "{value}");
@@ -329,6 +329,48 @@ fn entra_removes_the_members_listed_and_no_others() {
     assert_eq!(changes, [MemberChange::Remove(vec![])]);
     let changes = members_after(json!([{"op": "remove", "path": "members"}]));
     assert_eq!(changes, [MemberChange::Set(vec![])]);
+}
+
+#[test]
+fn a_removal_that_names_nobody_by_an_id_is_refused_and_not_passed_over() {
+    for operation in [
+        json!({"op": "remove", "path": "members", "value": [{"value": ANNE}, {"value": "anne"}]}),
+        json!({"op": "remove", "path": "members", "value": [{"value": ""}]}),
+        json!({"op": "remove", "path": "members[value eq \"anne\"]"}),
+        json!({"op": "remove", "path": "members[value eq \"anne\" or value eq \"ben\"]"}),
+    ] {
+        let refused = patched(group(), json!({"displayName": "G"}), json!([operation]));
+        let no_id = PatchError::Members("a value is not the id of a user or group");
+        assert_eq!(refused.unwrap_err(), no_id, "{operation}");
+    }
+}
+
+#[test]
+fn thousands_of_steps_become_one_removal_and_one_addition() {
+    let ids: Vec<Uuid> = (1..=3).map(Uuid::from_u128).collect();
+    let step = |op: &str, id: Uuid| json!({"op": op, "path": "members", "value": [{"value": id}]});
+    let mut operations = Vec::new();
+    for _ in 0..1000 {
+        operations.push(step("add", ids[0]));
+        operations.push(step("remove", ids[1]));
+        operations.push(step("add", ids[1]));
+        operations.push(step("remove", ids[2]));
+    }
+    let changes = [
+        MemberChange::Remove(vec![ids[2]]),
+        MemberChange::Add(vec![ids[0], ids[1]]),
+    ];
+    assert_eq!(members_after(json!(operations)), changes);
+    // What was said before all members were named is no more.
+    operations.push(json!({"op": "replace", "path": "members", "value": [{"value": ids[2]}]}));
+    operations.push(step("remove", ids[0]));
+    operations.push(step("add", ids[1]));
+    let changes = [
+        MemberChange::Set(vec![ids[2]]),
+        MemberChange::Remove(vec![ids[0]]),
+        MemberChange::Add(vec![ids[1]]),
+    ];
+    assert_eq!(members_after(json!(operations)), changes);
 }
 
 #[test]

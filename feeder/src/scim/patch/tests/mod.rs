@@ -1,5 +1,6 @@
 //! Bodies onto resources, without a server.
 
+mod bounds;
 mod idps;
 mod properties;
 mod rfc;

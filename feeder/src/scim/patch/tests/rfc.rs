@@ -140,7 +140,7 @@ fn rfc7644_3_5_2_3_replace() {
             extra,
             json!([{"op": "replace", "path": "userName", "value": null}])
         ),
-        PatchError::Value(ValueError::Missing(_))
+        PatchError::Value(ValueError::Missing { .. })
     ));
 }
 

@@ -1,0 +1,249 @@
+//! The bound of everything that a client can make large: its name, its default, and the error beyond it.
+
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::directory::Bounds;
+
+macro_rules! limits {
+    ($($limit:ident, $field:ident = $default:expr, $name:literal, $of:literal;)+) => {
+        /// What clients may ask for at most.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct Limits {
+            $(#[doc = concat!("`", $name, "`: ", $of, ".")] pub $field: usize,)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Limits {
+                Limits { $($field: $default,)+ }
+            }
+        }
+
+        impl Limits {
+            /// The value of one of them.
+            pub fn get(&self, limit: Limit) -> usize {
+                match limit { $(Limit::$limit => self.$field,)+ }
+            }
+
+            /// Gives one of them another value.
+            pub fn set(&mut self, limit: Limit, value: usize) {
+                match limit { $(Limit::$limit => self.$field = value,)+ }
+            }
+        }
+
+        /// One of the [`Limits`].
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Limit {
+            $(#[doc = concat!($of, ".")] $limit,)+
+        }
+
+        impl Limit {
+            /// Every one, in the order of the documentation.
+            pub const ALL: &[Limit] = &[$(Limit::$limit,)+];
+
+            /// What an operator calls it.
+            pub fn name(self) -> &'static str {
+                match self { $(Limit::$limit => $name,)+ }
+            }
+
+            /// What is counted.
+            pub fn of(self) -> &'static str {
+                match self { $(Limit::$limit => $of,)+ }
+            }
+        }
+    };
+}
+
+limits! {
+    BodyBytes, body_bytes = 16 << 20, "body-bytes", "bytes in a body";
+    BodiesBytes, bodies_bytes = 64 << 20, "bodies-bytes", "bytes of bodies at once, over all requests";
+    BodyMemory, body_memory = 256 << 20, "body-memory", "bytes of memory for the values of a body";
+    JsonDepth, json_depth = 32, "json-depth", "lists and objects inside each other";
+    RequestSeconds, request_seconds = 60, "request-seconds", "seconds for a request";
+    UrlBytes, url_bytes = 16 << 10, "url-bytes", "bytes in a URL";
+    FilterBytes, filter_bytes = 16 << 10, "filter-bytes", "bytes in a filter or path";
+    FilterDepth, filter_depth = 32, "filter-depth", "parentheses and brackets inside each other";
+    FilterTerms, filter_terms = 2000, "filter-terms", "comparisons in a filter";
+    PatchOperations, patch_operations = 50_000, "patch-operations", "operations in a PATCH";
+    BulkOperations, bulk_operations = 1000, "bulk-operations", "operations in a Bulk request";
+    Page, page = 1000, "page", "resources on a page";
+    Work, work = 20_000_000, "work", "steps of work for a request";
+    Values, values = 1000, "values", "values of one attribute";
+    ResourceBytes, resource_bytes = 1 << 20, "resource-bytes", "bytes of attributes in a resource";
+    Users, users = 2_000_000, "users", "users in a tenant";
+    Groups, groups = 200_000, "groups", "groups in a tenant";
+    Members, members = 1_000_000, "members", "direct members in a group";
+    Memberships, memberships = 40_000_000, "memberships", "direct memberships in a tenant";
+    GroupDepth, group_depth = 16, "group-depth", "groups inside each other";
+    RequestsPerSecond, requests_per_second = 10_000, "requests-per-second", "requests a second with one token";
+    RequestsBurst, requests_burst = 20_000, "requests-burst", "requests at once with one token";
+    Connections, connections = 1024, "connections", "connections at once";
+    ConnectionsPerAddress, connections_per_address = 0, "connections-per-address", "connections at once from one address";
+}
+
+/// Beyond this, reading one into the other recursively would take more stack than a thread has.
+const DEEPEST: usize = 100;
+
+impl Limit {
+    /// Whether 0 means that there is no bound.
+    pub fn can_be_off(self) -> bool {
+        matches!(
+            self,
+            Limit::RequestsPerSecond | Limit::ConnectionsPerAddress
+        )
+    }
+
+    /// The values that it may have.
+    fn range(self) -> std::ops::RangeInclusive<usize> {
+        let least = usize::from(!self.can_be_off());
+        let most = match self {
+            Limit::JsonDepth | Limit::FilterDepth => DEEPEST,
+            Limit::RequestSeconds => 3600,
+            _ => u32::MAX as usize,
+        };
+        least..=most
+    }
+
+    /// For something of which there is more.
+    pub(crate) fn exceeded(self, value: usize) -> Exceeded {
+        Exceeded { limit: self, value }
+    }
+}
+
+/// More than a limit allows. Nothing was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("more than {value} {of}: the limit is {name}", of = .limit.of(), name = .limit.name())]
+pub(crate) struct Exceeded {
+    /// Which.
+    pub(crate) limit: Limit,
+    /// What it is set to.
+    pub(crate) value: usize,
+}
+
+impl Limits {
+    /// What a tenant may hold.
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds {
+            users: self.users,
+            groups: self.groups,
+            members: self.members,
+            memberships: self.memberships,
+            depth: self.group_depth,
+        }
+    }
+
+    /// Whether there may be so many of something.
+    pub(crate) fn allow(&self, limit: Limit, count: usize) -> Result<(), Exceeded> {
+        let value = self.get(limit);
+        match count > value {
+            true => Err(limit.exceeded(value)),
+            false => Ok(()),
+        }
+    }
+}
+
+/// `NAME=VALUE`, as an operator sets a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// Which.
+    pub limit: Limit,
+    /// Its new value.
+    pub value: usize,
+}
+
+/// Not a setting.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum InvalidSetting {
+    /// Without `=`.
+    #[error("not NAME=VALUE")]
+    Shape,
+    /// No such limit.
+    #[error("there is no limit {0:?}; there are {known}", known = known())]
+    Unknown(String),
+    /// Not a number, or one that the limit can't have.
+    #[error("{name} has to be a whole number from {least} to {most}")]
+    Value {
+        /// The limit.
+        name: &'static str,
+        /// The least that it can be.
+        least: usize,
+        /// The most that it can be.
+        most: usize,
+    },
+}
+
+fn known() -> String {
+    let names: Vec<&str> = Limit::ALL.iter().map(|limit| limit.name()).collect();
+    names.join(", ")
+}
+
+impl FromStr for Setting {
+    type Err = InvalidSetting;
+
+    fn from_str(text: &str) -> Result<Setting, InvalidSetting> {
+        let (name, value) = text.split_once('=').ok_or(InvalidSetting::Shape)?;
+        let name = name.trim();
+        let limit = Limit::ALL.iter().find(|limit| limit.name() == name);
+        let limit = *limit.ok_or_else(|| InvalidSetting::Unknown(name.to_owned()))?;
+        let range = limit.range();
+        let value = value.trim().parse::<usize>().ok();
+        let value = value.filter(|value| range.contains(value));
+        Ok(Setting {
+            limit,
+            value: value.ok_or(InvalidSetting::Value {
+                name: limit.name(),
+                least: *range.start(),
+                most: *range.end(),
+            })?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_names_a_known_limit_and_a_value_that_it_can_have() {
+        let set = |text: &str| text.parse::<Setting>();
+        let setting = set("filter-terms=7").unwrap();
+        let mut limits = Limits::default();
+        limits.set(setting.limit, setting.value);
+        assert_eq!(limits.filter_terms, 7);
+        assert!(set("requests-per-second=0").is_ok());
+        for (text, said) in [
+            ("filter-terms", "NAME=VALUE"),
+            (
+                "filterterms=7",
+                "there is no limit \"filterterms\"; there are body-bytes, ",
+            ),
+            ("filter-terms=0", "from 1 to"),
+            ("filter-terms=", "whole number"),
+            ("filter-terms=-1", "whole number"),
+            ("json-depth=101", "from 1 to 100"),
+        ] {
+            let error = set(text).unwrap_err().to_string();
+            assert!(error.contains(said), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_default_is_a_value_that_can_be_set() {
+        for limit in Limit::ALL {
+            let text = format!("{}={}", limit.name(), Limits::default().get(*limit));
+            assert!(text.parse::<Setting>().is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_exceeded_is_named_with_its_value() {
+        let limits = Limits::default();
+        assert_eq!(limits.allow(Limit::Values, 1000), Ok(()));
+        let said = limits.allow(Limit::Values, 1001).unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "more than 1000 values of one attribute: the limit is values"
+        );
+    }
+}
