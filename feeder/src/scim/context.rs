@@ -92,7 +92,9 @@ impl Context {
 
     /// The directory as it is now, to try on it what a command will do. Nobody sees what becomes of it.
     pub(crate) fn rehearsal(&self) -> Draft {
-        Draft::new(&self.ledger.directory(), Timestamp::now())
+        let mut draft = Draft::new(&self.ledger.directory(), Timestamp::now());
+        draft.within(self.settings.limits.bounds());
+        draft
     }
 
     /// What the log will say of the request.

@@ -134,6 +134,20 @@ impl Error {
         }
     }
 
+    /// What there was too much of, wherever it was met.
+    pub(crate) fn exceeded(&self) -> Option<Exceeded> {
+        match self {
+            Error::Exceeded(exceeded)
+            | Error::Filter(FilterError::Exceeded(exceeded))
+            | Error::Patch(
+                PatchError::Exceeded(exceeded)
+                | PatchError::Filter(FilterError::Exceeded(exceeded))
+                | PatchError::Value(ValueError::Exceeded(exceeded)),
+            ) => Some(*exceeded),
+            _ => None,
+        }
+    }
+
     /// The unknown attribute that it failed by.
     pub(crate) fn misnamed(&self) -> Option<&Unknown> {
         match self {
@@ -184,14 +198,16 @@ fn exceeded_kind(limit: Limit) -> (StatusCode, Option<&'static str>) {
 }
 
 fn patch_kind(error: &PatchError) -> (StatusCode, Option<&'static str>) {
-    if let Some(exceeded) = error.exceeded() {
-        return exceeded_kind(exceeded.limit);
-    }
     let scim_type = match error {
+        PatchError::Exceeded(exceeded)
+        | PatchError::Filter(FilterError::Exceeded(exceeded))
+        | PatchError::Value(ValueError::Exceeded(exceeded)) => {
+            return exceeded_kind(exceeded.limit);
+        }
         PatchError::Value(ValueError::TooMany { .. }) => {
             return (StatusCode::PAYLOAD_TOO_LARGE, None);
         }
-        PatchError::Body(_) | PatchError::Exceeded(_) => "invalidSyntax",
+        PatchError::Body(_) => "invalidSyntax",
         PatchError::Path(_) | PatchError::Unknown(_) => "invalidPath",
         PatchError::Filter(_) => "invalidFilter",
         PatchError::Value(_) | PatchError::Members(_) => "invalidValue",

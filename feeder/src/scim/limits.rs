@@ -64,7 +64,7 @@ limits! {
     UrlBytes, url_bytes = 16 << 10, "url-bytes", "bytes in a URL";
     FilterBytes, filter_bytes = 16 << 10, "filter-bytes", "bytes in a filter or path";
     FilterDepth, filter_depth = 32, "filter-depth", "parentheses and brackets inside each other";
-    FilterTerms, filter_terms = 500, "filter-terms", "comparisons in a filter";
+    FilterTerms, filter_terms = 2000, "filter-terms", "comparisons in a filter";
     PatchOperations, patch_operations = 50_000, "patch-operations", "operations in a PATCH";
     BulkOperations, bulk_operations = 1000, "bulk-operations", "operations in a Bulk request";
     Page, page = 1000, "page", "resources on a page";

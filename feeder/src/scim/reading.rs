@@ -32,7 +32,7 @@ impl Reading {
         self.limits.allow(Limit::Work, self.work)
     }
 
-    /// What a request may be at most.
+    /// What the request may ask for at most.
     pub(crate) fn limits(&self) -> &Limits {
         &self.limits
     }

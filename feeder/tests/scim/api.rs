@@ -8,7 +8,7 @@ use jiff::{Timestamp, ToSpan};
 use scimesh_feeder::directory::{Refused, Token, TokenHash};
 use scimesh_feeder::ledger::{Ledger, Writer};
 use scimesh_feeder::metrics::CommitMetrics;
-use scimesh_feeder::scim::{self, Settings};
+use scimesh_feeder::scim::{self, Limits, Settings};
 use scimesh_feeder::store::Store;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -70,6 +70,25 @@ impl Api {
             _writer: writer,
             _dir: dir,
         }
+    }
+
+    /// The API with these limits.
+    pub(crate) async fn limited(limits: Limits) -> Api {
+        Api::with(Settings {
+            limits,
+            ..Settings::default()
+        })
+        .await
+    }
+
+    /// The same database under other limits from here on.
+    pub(crate) fn limit(&mut self, limits: Limits) {
+        let settings = Settings {
+            limits,
+            ..Settings::default()
+        };
+        let api = scim::router(self.ledger.clone(), settings);
+        self.router = Router::new().nest(scim::BASE_PATH, api);
     }
 
     /// Lets this token open the tenant.

@@ -94,3 +94,210 @@ async fn a_request_leaves_one_line_without_personal_data() {
         "{misnamed}"
     );
 }
+
+/// The lines that this test's thread has logged since it was last asked.
+fn lines() -> Vec<String> {
+    let text = String::from_utf8(LINES.take()).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn nothing_that_a_client_writes_is_logged_however_its_request_fails() {
+    let api = Api::start().await;
+    let id = api.user("anne").await;
+    let group = api.group("team", &[]).await;
+    let (user, group) = (format!("/Users/{id}"), format!("/Groups/{group}"));
+    lines();
+    let secret = "anne-private";
+    let members =
+        |value: &str| json!([{"op": "remove", "path": "members", "value": [{"value": value}]}]);
+    api.post("/Users", json!({"userName": secret.repeat(100)}))
+        .await;
+    api.post("/Users", json!({"userName": "x", "active": secret}))
+        .await;
+    api.post(
+        "/Users",
+        json!({"userName": "x", "meta": secret, "id": secret}),
+    )
+    .await;
+    api.post(
+        "/Groups",
+        json!({"displayName": "g", "members": [{"value": secret}]}),
+    )
+    .await;
+    api.put(&user, json!({"userName": null, "title": secret}))
+        .await;
+    api.patch(&group, members(secret)).await;
+    for path in [
+        secret,
+        "emails[value eq \"anne-private\"",
+        "anne-private.anne-private",
+    ] {
+        api.patch(
+            &user,
+            json!([{"op": "replace", "path": path, "value": secret}]),
+        )
+        .await;
+    }
+    for filter in [
+        "userName eq \"anne-private\" and",
+        "usrName eq \"anne-private\"",
+        "anne-private eq 1",
+        "userName eq anne-private",
+    ] {
+        api.search("/Users", filter).await;
+    }
+    let bulk = json!({"Operations": [
+        {"method": "POST", "path": "/Users", "bulkId": secret, "data": {"userName": "anne", "title": secret}},
+        {"method": "DELETE", "path": format!("/Users/{secret}")},
+    ]});
+    api.post("/Bulk", bulk).await;
+    for path in [
+        "/Users/anne-private",
+        "/anne-private",
+        "/Schemas/anne-private",
+        "/Users?x=anne-private",
+    ] {
+        api.get(path).await;
+    }
+    let method = http::Method::from_bytes(b"ANNE-PRIVATE").unwrap();
+    api.call(method, "/Users", json!(null)).await;
+    let body = axum::body::Body::from("{\"anne-private\":\"anne-private\",\"anne-private\":1}");
+    api.send(
+        crate::api::request(http::Method::POST, "/Users", CORP),
+        body,
+    )
+    .await;
+
+    let lines = lines();
+    assert!(lines.len() >= 20, "{lines:#?}");
+    for line in &lines {
+        assert!(
+            !line.contains("private") && !line.contains("PRIVATE") && !line.contains(CORP),
+            "{line}"
+        );
+    }
+    // A misspelt name is no value: it is what the line is for.
+    let misnamed = lines.iter().find(|line| line.contains("misnamed")).unwrap();
+    assert!(
+        misnamed.contains("usrName") && misnamed.contains("userName"),
+        "{misnamed}"
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_a_client_chose_begins_no_line_and_is_cut() {
+    let api = Api::start().await;
+    lines();
+    let forged = format!("user\u{1b}\u{85}\u{7}forged{}", "x".repeat(1000));
+    let body = json!({"userName": "anne", forged: 1, "user\nINFO": 1});
+    api.post("/Users", body).await.created();
+    let lines = lines();
+    let forged = lines.iter().find(|line| line.contains("forged")).unwrap();
+    assert!(
+        forged.contains("user\\u{1b}\\u{85}\\u{7}forgedxx"),
+        "{forged}"
+    );
+    for line in &lines {
+        assert!(line.len() < 400 && line.starts_with("20"), "{line}");
+        assert!(!line.contains(char::is_control), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_revision_is_logged_of_writes_that_changed_something_and_never_answered() {
+    let api = Api::start().await;
+    let id = api.user("anne").await;
+    let path = format!("/Users/{id}");
+    let created = lines().pop().unwrap();
+    let revision = api.ledger.directory().revision();
+    assert!(
+        created.contains(&format!("revision=\"{revision}\"")),
+        "{created}"
+    );
+    let same = json!([{"op": "replace", "path": "userName", "value": "anne"}]);
+    api.patch(&path, same).await;
+    api.patch(&path, json!([])).await;
+    api.get(&path).await;
+    api.post("/Users", json!({"userName": "ANNE"})).await;
+    api.delete("/Users/00000000-0000-4000-8000-000000000000")
+        .await;
+    let lines = lines();
+    assert_eq!(lines.len(), 5, "{lines:#?}");
+    assert!(
+        lines.iter().all(|line| line.contains("revision=\"-\"")),
+        "{lines:#?}"
+    );
+    assert!(lines[1].contains("no-operations"), "{}", lines[1]);
+}
+
+#[tokio::test]
+async fn a_dialect_is_logged_of_requests_that_fail_as_well() {
+    let api = Api::start().await;
+    let user = format!("/Users/{}", api.user("anne").await);
+    lines();
+    let no = json!([{"op": "Replace", "path": "active", "value": "no"}]);
+    api.patch(&user, no)
+        .await
+        .is_error(400, Some("invalidValue"));
+    let nothing = json!([{"op": "Replace", "path": "active", "value": true}, {"op": "nothing"}]);
+    api.patch(&user, nothing)
+        .await
+        .is_error(400, Some("invalidSyntax"));
+    api.search("/Users", "active eq \"True\" and")
+        .await
+        .is_error(400, Some("invalidFilter"));
+    let lines = lines();
+    for (line, word) in lines
+        .iter()
+        .zip(["capital-op", "capital-op", "string-boolean"])
+    {
+        assert!(line.contains(word) && line.contains("status=400"), "{line}");
+    }
+    assert_eq!(lines.len(), 3);
+}
+
+#[tokio::test]
+async fn a_request_that_nobody_waited_for_leaves_a_line() {
+    let api = Api::start().await;
+    lines();
+    let never = futures::stream::pending::<Result<Vec<u8>, io::Error>>();
+    let body = axum::body::Body::from_stream(never);
+    let mut request = Box::pin(api.send(
+        crate::api::request(http::Method::POST, "/Users", CORP),
+        body,
+    ));
+    assert!(futures::poll!(&mut request).is_pending());
+    drop(request);
+    let lines = lines();
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    assert!(
+        lines[0].contains("did not wait") && lines[0].contains("corp"),
+        "{lines:#?}"
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_comes_too_often_fills_no_log() {
+    let api = Api::limited(scimesh_feeder::scim::Limits {
+        requests_per_second: 1,
+        requests_burst: 1,
+        ..scimesh_feeder::scim::Limits::default()
+    })
+    .await;
+    lines();
+    let mut refused = 0;
+    for _ in 0..200 {
+        refused +=
+            usize::from(api.get("/Users").await.status == http::StatusCode::TOO_MANY_REQUESTS);
+    }
+    let of_refusals = lines()
+        .iter()
+        .filter(|line| line.contains("status=429"))
+        .count();
+    assert!(refused >= 100, "{refused}");
+    assert!(
+        (1..=refused / 10).contains(&of_refusals),
+        "{of_refusals} of {refused}"
+    );
+}

@@ -10,6 +10,7 @@
 
 mod api;
 mod authentication;
+mod bounds;
 mod bulk;
 mod bulk_property;
 mod concurrency;
@@ -22,4 +23,6 @@ mod listing;
 mod log;
 mod rfc7643;
 mod rfc7644;
+mod tenancy;
+mod uniqueness;
 mod users;

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::directory::Tenant;
 use crate::schema::{Kind, Schemas};
 use crate::scim::error::Error;
-use crate::scim::patch::{self, Edited, PatchError};
+use crate::scim::patch::{self, Edited};
 use crate::scim::reading::Reading;
 use crate::scim::write::{Base, Edit};
 
@@ -60,8 +60,7 @@ impl Edits {
     ) -> Result<Edited, Error> {
         self.made(operation, Source::Resource(base.clone()), || {
             // Each operation reads and keeps its resource whole: many small changes to a large one are a lot of work.
-            let work = reading.spend(base.stored.document().len());
-            work.map_err(PatchError::Exceeded)?;
+            reading.spend(base.stored.document().len())?;
             base.edit(edit, reading)
         })
     }

@@ -26,7 +26,9 @@ pub(crate) enum BulkError {
         first: usize,
     },
     /// More operations than the limit (RFC 7644 section 3.7.4). Nothing of the request was carried out.
-    #[error("the request has {count} operations, and maxOperations is {limit}")]
+    #[error(
+        "the request has {count} operations, and maxOperations is {limit}: the limit is bulk-operations"
+    )]
     TooMany {
         /// As many as there are.
         count: usize,

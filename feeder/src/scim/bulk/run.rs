@@ -61,13 +61,10 @@ pub(super) fn carry_out(
             circle => run.together(draft, circle),
         };
         for (index, outcome) in ended {
-            if let Err(Error::Patch(error)) = &outcome
-                && error
-                    .exceeded()
-                    .is_some_and(|exceeded| exceeded.limit == Limit::Work)
-            {
+            let exceeded = outcome.as_ref().err().and_then(Error::exceeded);
+            if let Some(exceeded) = exceeded.filter(|exceeded| exceeded.limit == Limit::Work) {
                 // The bound is the request's: the rest would be refused as well.
-                return Err(error.clone().into());
+                return Err(exceeded.into());
             }
             errors += u64::from(outcome.is_err());
             if let Some(place) = run.outcomes.get_mut(index) {

@@ -22,8 +22,6 @@ pub(super) enum Explained {
     Password,
     /// Nested deeper than 32 here, than 64 there.
     Depth,
-    /// More than 500 comparisons: the other parser's bound is 1024.
-    ManyTerms,
     /// `emails [type eq "work"]`, `emails[type eq "work"] . value`: the RFC's grammar has no space there.
     SpaceInPath,
 
@@ -36,6 +34,8 @@ pub(super) enum Explained {
     CapitalLiteral,
     /// `not(…)`, as the grammar has it; `userName eq"a"` and `(…)and(…)`, which can't mean anything else.
     MissingSpace,
+    /// More than 1024 comparisons: the other parser's bound. Ours is the request's size and work.
+    ManyTerms,
     /// `( primary eq true)`: the other lexer takes the space and two letters for the operator `pr`.
     SpaceBeforePr,
 

@@ -44,6 +44,9 @@ fn judge<T: PartialEq + std::fmt::Debug>(text: &str, ours: Ours<T>, theirs: Thei
         (Ok(ours), Ok(Ok(theirs))) if ours == theirs => Verdict::Agreed(more),
         (Ok(ours), Err(refused)) => {
             let (rewritten, mut reasons) = explained::by_the_grammar(text);
+            if explained::terms(text) > 1024 {
+                return differ(Explained::ManyTerms);
+            }
             match theirs(&rewritten, &mut reasons) {
                 Ok(Ok(theirs)) if ours == theirs => Verdict::Differ(reasons),
                 other => Verdict::Unexplained(format!(
@@ -54,9 +57,6 @@ fn judge<T: PartialEq + std::fmt::Debug>(text: &str, ours: Ours<T>, theirs: Thei
         (Err(refused), Ok(Ok(theirs))) => {
             if explained::depth(text) > 32 {
                 return differ(Explained::Depth);
-            }
-            if explained::terms(text) > 500 {
-                return differ(Explained::ManyTerms);
             }
             match ours(&explained::without_spaces_in_paths(text)) {
                 Ok(ours) if ours == theirs => differ(Explained::SpaceInPath),

@@ -262,9 +262,13 @@ fn a_hundred_thousand_parentheses_do_no_harm() {
         assert!(Filter::parse(&nested(start, 100), user(), &mut Reading::new(deepest)).is_ok());
     }
     // Long is not deep.
-    let long = |terms| vec!["active pr"; terms].join(" or ");
-    assert!(holds(&long(500)));
-    assert_eq!(beyond(&long(501), limits), Some(Limit::FilterTerms));
+    let long = |terms| vec!["id pr"; terms].join(" or ");
+    assert!(holds(&long(1500)));
+    let fewer = Limits {
+        filter_terms: 1499,
+        ..limits
+    };
+    assert_eq!(beyond(&long(1500), fewer), Some(Limit::FilterTerms));
 }
 
 #[test]

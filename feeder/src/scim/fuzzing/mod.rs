@@ -18,17 +18,17 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::filter::{Filter, FilterError};
-use super::json;
+use super::json::{self, JsonError};
+use super::limits::{Limit, Limits};
 use super::patch::path::Target;
 use super::patch::{self, Edited, Op, Operation, PatchError};
 use super::query::Query;
 use super::reading::Reading;
-use super::settings::Limits;
 use crate::directory::{Attributes, MemberChange};
 use crate::schema::{Kind, ResourceType, Schema, Schemas};
 
 /// Steps that one text may ask for here. Enough for anything this long, and little enough that a fuzzer's run is not spent on one text.
-const WORK: u64 = 1_000_000;
+const WORK: usize = 1_000_000;
 
 fn reading() -> Reading {
     Reading::new(Limits {
@@ -162,9 +162,10 @@ pub fn filter(bytes: &[u8]) {
     }
 }
 
-/// `a[b].c eq 1` printed as `a[(b) and c eq 1]` nests one level deeper, which may be one too many.
+/// `a[b].c eq 1` printed as `a[(b) and c eq 1]` nests one level deeper and is longer, which may be too much.
 fn nests_deeper(error: &FilterError) -> bool {
-    matches!(error, FilterError::TooDeep { .. })
+    let limits = [Limit::FilterDepth, Limit::FilterBytes];
+    matches!(error, FilterError::Exceeded(exceeded) if limits.contains(&exceeded.limit))
 }
 
 /// A path that is accepted means the same when it is written by the grammar, and every operation on it leaves a proper resource.
@@ -212,7 +213,7 @@ fn values() -> Vec<Option<Value>> {
 
 /// A body that is accepted as a PATCH, PUT or POST gives a proper resource; nobody becomes active or a member without being named.
 pub fn patch(bytes: &[u8]) {
-    let Ok(body) = json::parse(bytes) else {
+    let Ok(body) = json::parse(bytes, &Limits::default()) else {
         return;
     };
     let said = Said::of(&body);
@@ -324,7 +325,7 @@ const MAGIC: &[u8] = b"$serde_json::private::";
 
 /// JSON is accepted exactly if serde_json accepts it and no key is twice in an object, and means the same.
 pub fn json(bytes: &[u8]) {
-    let ours = json::parse(bytes);
+    let ours = json::parse(bytes, &Limits::default());
     if bytes.windows(MAGIC.len()).any(|part| part == MAGIC) {
         return;
     }
@@ -337,6 +338,7 @@ pub fn json(bytes: &[u8]) {
                     assert!(!duplicate, "a key is there twice: {ours}");
                     assert_eq!(ours, theirs);
                 }
+                Err(JsonError::Exceeded(_)) => {}
                 Err(error) => assert!(duplicate, "only we refuse it: {error}"),
             }
         }

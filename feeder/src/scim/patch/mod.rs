@@ -86,18 +86,6 @@ pub(crate) enum PatchError {
     Members(&'static str),
 }
 
-impl PatchError {
-    /// The limit that was exceeded, if that is why.
-    pub(crate) fn exceeded(&self) -> Option<Exceeded> {
-        match self {
-            PatchError::Exceeded(exceeded)
-            | PatchError::Filter(FilterError::Exceeded(exceeded))
-            | PatchError::Value(ValueError::Exceeded(exceeded)) => Some(*exceeded),
-            _ => None,
-        }
-    }
-}
-
 /// The resource that a POST describes. An absent `active` is true.
 pub(crate) fn create(
     resources: &ResourceType,
@@ -108,7 +96,7 @@ pub(crate) fn create(
     edit.body(body)?;
     edit.default_active(Value::Bool(true));
     let edited = edit.finish()?;
-    check_size(&Attributes::new(), &edited, reading)?;
+    check_size(0, &edited, reading)?;
     Ok(edited)
 }
 
@@ -124,7 +112,7 @@ pub(crate) fn replace(
     edit.default_active(current.get("active").cloned().unwrap_or(Value::Bool(false)));
     let mut edited = edit.finish()?;
     Fixed::of(resources, current).hold(&mut edited.attributes, Absent::Kept)?;
-    check_size(current, &edited, reading)?;
+    check_size(size(current), &edited, reading)?;
     Ok(edited)
 }
 
@@ -136,21 +124,22 @@ pub(crate) fn patch(
     reading: &mut Reading,
 ) -> Result<Edited, PatchError> {
     let fixed = Fixed::of(resources, &current);
-    let mut edit = edit::Edit::new(resources, current.clone(), reading);
+    let old = size(&current);
+    let mut edit = edit::Edit::new(resources, current, reading);
     for operation in operations {
         edit.operation(operation)?;
     }
     let mut edited = edit.finish()?;
     fixed.hold(&mut edited.attributes, Absent::Removed)?;
-    check_size(&current, &edited, reading)?;
+    check_size(old, &edited, reading)?;
     Ok(edited)
 }
 
-/// Refuses attributes that are too large, unless they were so before and do not grow.
-fn check_size(old: &Attributes, edited: &Edited, reading: &Reading) -> Result<(), Exceeded> {
+/// Refuses attributes that are too large, unless the old ones were so and were no smaller.
+fn check_size(old: usize, edited: &Edited, reading: &Reading) -> Result<(), Exceeded> {
     let new = size(&edited.attributes);
     match reading.allow(Limit::ResourceBytes, new) {
-        Err(_) if new <= size(old) => Ok(()),
+        Err(_) if new <= old => Ok(()),
         allowed => allowed,
     }
 }
