@@ -6,6 +6,7 @@ use axum::extract::Request;
 use http::uri::Authority;
 use http::{HeaderMap, header};
 use jiff::Timestamp;
+use scimesh_proto::digest::Key;
 
 use super::auth::opens;
 use super::error::Error;
@@ -76,6 +77,11 @@ impl Context {
     /// The directory as it is now, to try on it what a command will do. Nobody sees what becomes of it.
     pub(crate) fn rehearsal(&self) -> Draft {
         Draft::new(&self.ledger.directory(), Timestamp::now())
+    }
+
+    /// What the keys of whatever a client holds for the server are derived from.
+    pub(crate) fn key(&self) -> Key {
+        self.ledger.directory().keys().proof.clone()
     }
 
     /// What the log will say of the request.

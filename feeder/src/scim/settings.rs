@@ -1,7 +1,9 @@
 //! What an operator may say about the SCIM API.
 
+use std::time::Duration;
+
 /// Settings of the API. [`Settings::default`] serves plain HTTP on loopback.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// The URL that clients reach the API by, with its path and without a slash at the end (`https://scim.example.com/scim/v2`).
     /// None: it follows from the request.
@@ -12,6 +14,20 @@ pub struct Settings {
     pub tls: bool,
     /// What clients may ask for at most.
     pub limits: Limits,
+    /// How long after a page its cursor opens the next one.
+    pub cursor_timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            base_url: None,
+            behind_tls_proxy: false,
+            tls: false,
+            limits: Limits::default(),
+            cursor_timeout: Duration::from_secs(3600),
+        }
+    }
 }
 
 /// The bound of everything that a client can make large.

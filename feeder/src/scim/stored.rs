@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::directory::{Attributes, Group, Meta, Tenant, User};
+use crate::directory::{Attributes, Group, Member, Meta, Slot, Tenant, User};
 use crate::schema::Kind;
 
 /// A resource at one of its versions.
@@ -23,10 +23,26 @@ impl Stored {
         }
     }
 
+    /// The resource of this number.
+    pub(crate) fn at(tenant: &Tenant, slot: Slot) -> Option<Stored> {
+        match tenant.member(slot)? {
+            Member::User(user) => Some(Stored::User(user.clone())),
+            Member::Group(group) => Some(Stored::Group(group.clone())),
+        }
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Stored::User(_) => Kind::User,
             Stored::Group(_) => Kind::Group,
+        }
+    }
+
+    /// Its internal number, which orders resources by their creation.
+    pub(crate) fn slot(&self) -> Slot {
+        match self {
+            Stored::User(user) => user.slot,
+            Stored::Group(group) => group.slot,
         }
     }
 
@@ -49,6 +65,14 @@ impl Stored {
         match self {
             Stored::User(user) => user.attributes(),
             Stored::Group(group) => group.attributes(),
+        }
+    }
+
+    /// Those of its attributes that have one of these names.
+    pub(crate) fn selected(&self, names: &[&str]) -> Attributes {
+        match self {
+            Stored::User(user) => user.selected(names),
+            Stored::Group(group) => group.selected(names),
         }
     }
 

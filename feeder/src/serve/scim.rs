@@ -20,7 +20,7 @@ pub(super) fn router(endpoint: &ScimEndpoint, ledger: Ledger, metrics: ScimMetri
         ..scim::Settings::default()
     };
     let api = scim::router(ledger, settings).layer(from_fn_with_state(metrics, count));
-    Router::new().nest(scim::BASE_PATH, api)
+    Router::new().nest_service(scim::BASE_PATH, api)
 }
 
 async fn count(State(metrics): State<ScimMetrics>, request: Request, next: Next) -> Response {
