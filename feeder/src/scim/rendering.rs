@@ -99,7 +99,7 @@ impl Rendering {
     }
 
     /// The next piece. Work for a thread that may be held up.
-    fn piece(&mut self) -> Vec<u8> {
+    pub(super) fn piece(&mut self) -> Vec<u8> {
         let mut text = std::mem::take(&mut self.head);
         let (tenant, base) = (self.tenant.clone(), self.base.clone());
         let view = View {

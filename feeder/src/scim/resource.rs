@@ -20,6 +20,12 @@ pub(crate) struct View<'v> {
     pub(crate) base: &'v str,
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How many related resources this thread has looked at.
+    pub(crate) static LOOKED_AT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
+}
+
 impl View<'_> {
     /// A resource without its related resources, a user's groups or a group's members.
     pub(crate) fn resource(&self, stored: &Stored) -> Map<String, Value> {
@@ -55,6 +61,8 @@ impl View<'_> {
 
     /// One related resource, as the element of a list; none if it is gone.
     pub(crate) fn element(&self, element: Element) -> Option<Value> {
+        #[cfg(test)]
+        LOOKED_AT.set(LOOKED_AT.get() + 1);
         match element {
             Element::Group(slot, kind) => {
                 let group = self.tenant.group_at(slot)?;

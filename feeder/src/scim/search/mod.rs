@@ -12,6 +12,8 @@ mod cursor;
 mod order;
 mod page;
 mod subject;
+#[cfg(test)]
+mod tests;
 
 use axum::response::Response;
 use http::StatusCode;
