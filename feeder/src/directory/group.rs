@@ -7,7 +7,7 @@ use scimesh_proto::scope::TermKind;
 use uuid::Uuid;
 
 use super::Refused;
-use super::user::{Attributes, Meta, Slot, document, parsed, text};
+use super::user::{Attributes, Meta, Slot, document, parsed, selected, text};
 
 /// A group of one tenant. Its members are users and groups of the same tenant.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +50,11 @@ impl Group {
     /// All its attributes but the members.
     pub fn attributes(&self) -> Attributes {
         parsed(&self.document)
+    }
+
+    /// Those of its attributes that have one of these names, without the members.
+    pub(crate) fn selected(&self, names: &[&str]) -> Attributes {
+        selected(&self.document, names)
     }
 
     /// The text of every term that can resolve to it.

@@ -1,25 +1,17 @@
 //! From a value to the resources that have it.
 
-use std::sync::Arc;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, LazyLock};
 
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 
-use super::user::Slot;
+use super::user::{Slot, fold};
 
 /// Who has a value: nearly always one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Holders {
     One(Slot),
-    Many(Arc<[Slot]>),
-}
-
-impl Holders {
-    fn as_slice(&self) -> &[Slot] {
-        match self {
-            Holders::One(slot) => std::slice::from_ref(slot),
-            Holders::Many(slots) => slots,
-        }
-    }
+    Many(OrdSet<Slot>),
 }
 
 /// Values and their holders. Values are compared exactly.
@@ -28,45 +20,75 @@ pub(super) struct Index(OrdMap<Arc<str>, Holders>);
 
 impl Index {
     /// Everybody who has `value`, in order of their numbers.
-    pub(super) fn holders(&self, value: &str) -> &[Slot] {
-        self.0.get(value).map_or(&[], Holders::as_slice)
+    pub(super) fn holders(&self, value: &str) -> impl Iterator<Item = Slot> + '_ {
+        let (one, many) = match self.0.get(value) {
+            None => (None, None),
+            Some(Holders::One(slot)) => (Some(*slot), None),
+            Some(Holders::Many(slots)) => (None, Some(slots)),
+        };
+        one.into_iter().chain(many.into_iter().flatten().copied())
     }
 
     pub(super) fn add(&mut self, value: &Arc<str>, slot: Slot) {
-        let holders = match self.0.get(value) {
-            None => Holders::One(slot),
-            Some(holders) => {
-                let mut slots = holders.as_slice().to_vec();
-                if let Err(place) = slots.binary_search(&slot) {
-                    slots.insert(place, slot);
-                }
-                Holders::Many(slots.into())
+        match self.0.get_mut(value) {
+            None => {
+                self.0.insert(value.clone(), Holders::One(slot));
             }
-        };
-        self.0.insert(value.clone(), holders);
+            Some(Holders::Many(slots)) => {
+                slots.insert(slot);
+            }
+            Some(Holders::One(one)) if *one == slot => {}
+            Some(holders @ Holders::One(_)) => {
+                if let Holders::One(one) = *holders {
+                    *holders = Holders::Many(OrdSet::from_iter([one, slot]));
+                }
+            }
+        }
     }
 
     pub(super) fn remove(&mut self, value: &str, slot: Slot) {
-        let Some((value, holders)) = self.0.get_key_value(value) else {
-            return;
+        let gone = match self.0.get_mut(value) {
+            None => false,
+            Some(Holders::One(one)) => *one == slot,
+            Some(Holders::Many(slots)) => {
+                slots.remove(&slot);
+                slots.is_empty()
+            }
         };
-        let rest: Vec<Slot> = holders
-            .as_slice()
-            .iter()
-            .copied()
-            .filter(|holder| *holder != slot)
-            .collect();
-        let value = value.clone();
-        match rest.as_slice() {
-            [] => {
-                self.0.remove(&value);
-            }
-            [one] => {
-                self.0.insert(value, Holders::One(*one));
-            }
-            _ => {
-                self.0.insert(value, Holders::Many(rest.into()));
-            }
+        if gone {
+            self.0.remove(value);
         }
+    }
+}
+
+/// Which texts a resource has, without regard to case. A text only locates: whoever looks one up has to look whether it is really the one.
+/// This takes a few bytes for each text, however long, and does not slow down where a million resources have the same.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Located(OrdSet<(Locator, Slot)>);
+
+impl Located {
+    /// Everybody who may have the text, in order of their numbers.
+    pub(super) fn holders(&self, locator: Locator) -> impl Iterator<Item = Slot> + '_ {
+        let range = (locator, Slot(u32::MIN))..=(locator, Slot(u32::MAX));
+        self.0.range(range).map(|(_, slot)| *slot)
+    }
+
+    pub(super) fn add(&mut self, locator: Locator, slot: Slot) {
+        self.0.insert((locator, slot));
+    }
+
+    pub(super) fn remove(&mut self, locator: Locator, slot: Slot) {
+        self.0.remove(&(locator, slot));
+    }
+}
+
+/// Where a text stands in [`Located`]: a hash of it, folded, under a key that this process made up, so that nobody can choose texts that meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Locator(u64);
+
+impl Locator {
+    pub(crate) fn of(text: &str) -> Locator {
+        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Locator(KEY.hash_one(fold(text)))
     }
 }

@@ -1,13 +1,16 @@
 //! One IdP connection: its users, groups, bindings, and the indexes over them. Nothing in it points outside it.
 
+use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 use scimesh_proto::binding::{Attribute, Binding};
+use scimesh_proto::scope::TermKind;
 use uuid::Uuid;
 
 use super::group::Group;
-use super::index::Index;
+use super::index::{Index, Located, Locator};
 use super::user::{Slot, User, fold};
 use crate::schema::{Kind, Schema, Schemas};
 
@@ -30,9 +33,15 @@ pub struct Tenant {
     users: OrdMap<Slot, Arc<User>>,
     groups: OrdMap<Slot, Arc<Group>>,
     ids: OrdMap<Uuid, Slot>,
-    user_names: OrdMap<Box<str>, Slot>,
+    /// Folded: unique, and in order for those that begin alike.
+    user_names: OrdMap<Arc<str>, Slot>,
     external_ids: Index,
+    /// To the letter, as a binding names a user.
     emails: Index,
+    /// Without regard to case, as a search does.
+    user_emails: Located,
+    user_display_names: Located,
+    group_display_names: Located,
     /// By the text of a term: `group:NAME`, `groupExternalId:ID`.
     group_terms: Index,
     /// Direct groups of users and groups, in order of their numbers.
@@ -56,6 +65,9 @@ impl Tenant {
             user_names: OrdMap::new(),
             external_ids: Index::default(),
             emails: Index::default(),
+            user_emails: Located::default(),
+            user_display_names: Located::default(),
+            group_display_names: Located::default(),
             group_terms: Index::default(),
             member_of: OrdMap::new(),
             nested: OrdMap::new(),
@@ -147,9 +159,9 @@ impl Tenant {
 
     /// Every user whose `attribute` is exactly `value`.
     pub fn users_by(&self, attribute: Attribute, value: &str) -> Vec<&Arc<User>> {
-        let slots = match attribute {
-            Attribute::ExternalId => self.external_ids.holders(value),
-            Attribute::Email => self.emails.holders(value),
+        let index = match attribute {
+            Attribute::ExternalId => &self.external_ids,
+            Attribute::Email => &self.emails,
             Attribute::UserName => {
                 let user = self.user_by_name(value);
                 return user
@@ -164,10 +176,73 @@ impl Tenant {
                 return id.and_then(|id| self.user(id)).into_iter().collect();
             }
         };
-        slots
+        let slots = index.holders(value);
+        slots.filter_map(|slot| self.users.get(&slot)).collect()
+    }
+
+    /// Every user whose folded `userName` begins with this folded text, in order of the names.
+    pub(crate) fn users_by_name_prefix(&self, prefix: &str) -> impl Iterator<Item = &Arc<User>> {
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        let names = self.user_names.range::<_, str>(from);
+        names
+            .take_while(move |(name, _)| name.starts_with(prefix))
+            .filter_map(|(_, slot)| self.users.get(slot))
+    }
+
+    /// Every user with an email that is `value` without regard to case, the oldest first.
+    pub(crate) fn users_by_email(&self, value: &str) -> impl Iterator<Item = &Arc<User>> {
+        let folded = fold(value);
+        let slots = self.user_emails.holders(Locator::of(value));
+        let users = slots.filter_map(|slot| self.users.get(&slot));
+        users.filter(move |user| user.identity.emails.iter().any(|e| fold(e) == folded))
+    }
+
+    /// Every user whose displayName is `name` without regard to case, the oldest first, and perhaps others.
+    pub(crate) fn users_displayed_as(&self, name: &str) -> impl Iterator<Item = &Arc<User>> {
+        let slots = self.user_display_names.holders(Locator::of(name));
+        slots.filter_map(|slot| self.users.get(&slot))
+    }
+
+    /// Every group whose displayName is `name` without regard to case, the oldest first.
+    pub(crate) fn groups_displayed_as(&self, name: &str) -> impl Iterator<Item = &Arc<Group>> {
+        let folded = fold(name);
+        let slots = self.group_display_names.holders(Locator::of(name));
+        let groups = slots.filter_map(|slot| self.groups.get(&slot));
+        groups.filter(move |group| fold(&group.display_name) == folded)
+    }
+
+    /// Every user who is in this group, directly or through others, the oldest first.
+    pub(crate) fn users_below(&self, group: Slot) -> Vec<&Arc<User>> {
+        let mut groups = vec![group];
+        let mut met = BTreeSet::from([group]);
+        let mut users = OrdSet::new();
+        while let Some(group) = groups.pop() {
+            let Some(held) = self.groups.get(&group) else {
+                continue;
+            };
+            // Most groups hold users alone, and one whole set is shared rather than copied.
+            users = match users.is_empty() {
+                true => held.members.clone(),
+                false => users.union(held.members.clone()),
+            };
+            groups.extend(self.nested(group).iter().filter(|slot| met.insert(**slot)));
+        }
+        users
             .iter()
             .filter_map(|slot| self.users.get(slot))
             .collect()
+    }
+
+    /// The users after this number, the oldest first.
+    pub(crate) fn users_after(&self, slot: Slot) -> impl Iterator<Item = &Arc<User>> {
+        let after = (Bound::Excluded(slot), Bound::Unbounded);
+        self.users.range::<_, Slot>(after).map(|(_, user)| user)
+    }
+
+    /// The groups after this number, the oldest first.
+    pub(crate) fn groups_after(&self, slot: Slot) -> impl Iterator<Item = &Arc<Group>> {
+        let after = (Bound::Excluded(slot), Bound::Unbounded);
+        self.groups.range::<_, Slot>(after).map(|(_, group)| group)
     }
 
     /// The one user whom `value` names; none if nobody or several have it.
@@ -183,10 +258,15 @@ impl Tenant {
         self.groups_of_term(&format!("group:{name}"))
     }
 
+    /// Every group of exactly this externalId.
+    pub(crate) fn groups_by_external_id(&self, id: &str) -> Vec<&Arc<Group>> {
+        self.groups_of_term(&format!("{}:{id}", TermKind::GroupExternalId.as_str()))
+    }
+
     /// Every group that the term of this text could mean.
     pub(crate) fn groups_of_term(&self, term: &str) -> Vec<&Arc<Group>> {
-        let slots = self.group_terms.holders(term).iter();
-        slots.filter_map(|slot| self.groups.get(slot)).collect()
+        let slots = self.group_terms.holders(term);
+        slots.filter_map(|slot| self.groups.get(&slot)).collect()
     }
 
     /// Who or what has this number.
@@ -245,12 +325,16 @@ impl Tenant {
         self.ids.insert(user.id, user.slot);
         let identity = &user.identity;
         self.user_names
-            .insert(fold(&identity.user_name).into(), user.slot);
+            .insert(folded(&identity.user_name), user.slot);
         if let Some(external_id) = &identity.external_id {
             self.external_ids.add(external_id, user.slot);
         }
         for email in &identity.emails {
             self.emails.add(email, user.slot);
+            self.user_emails.add(Locator::of(email), user.slot);
+        }
+        if let Some(display_name) = user.display_name {
+            self.user_display_names.add(display_name, user.slot);
         }
         self.users.insert(user.slot, user);
     }
@@ -276,6 +360,10 @@ impl Tenant {
         }
         for email in &old.identity.emails {
             self.emails.remove(email, slot);
+            self.user_emails.remove(Locator::of(email), slot);
+        }
+        if let Some(display_name) = old.display_name {
+            self.user_display_names.remove(display_name, slot);
         }
     }
 
@@ -287,6 +375,8 @@ impl Tenant {
         for term in group.terms() {
             self.group_terms.add(&term, group.slot);
         }
+        let name = Locator::of(&group.display_name);
+        self.group_display_names.add(name, group.slot);
         self.groups.insert(group.slot, group);
     }
 
@@ -308,6 +398,8 @@ impl Tenant {
         for term in old.terms() {
             self.group_terms.remove(&term, slot);
         }
+        let name = Locator::of(&old.display_name);
+        self.group_display_names.remove(name, slot);
     }
 
     /// False if it was a member already.
@@ -348,6 +440,15 @@ impl Tenant {
     pub(crate) fn members(&self, group: Slot) -> OrdSet<Slot> {
         let group = self.groups.get(&group);
         group.map(|group| group.members.clone()).unwrap_or_default()
+    }
+}
+
+/// A folded name. One that folding leaves as it is shares its text: that is memory for every user.
+fn folded(name: &Arc<str>) -> Arc<str> {
+    let folded = fold(name);
+    match *folded == **name {
+        true => name.clone(),
+        false => folded.into(),
     }
 }
 

@@ -1,16 +1,19 @@
 //! A user, and what of it a filter or a search may ask for.
 
+use std::fmt;
 use std::sync::Arc;
 
 use icu_casemap::{CaseMapper, CaseMapperBorrowed};
 use jiff::Timestamp;
 use scimesh_proto::binding::Attribute;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::Refused;
 use super::change::Name;
+use super::index::Locator;
 
 /// A resource's SCIM attributes under their canonical names, without `id`, `meta`, `members` and `groups`.
 pub type Attributes = Map<String, Value>;
@@ -19,6 +22,11 @@ pub type Attributes = Map<String, Value>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Slot(pub(crate) u32);
+
+impl Slot {
+    /// Less than any resource's.
+    pub(crate) const BEFORE_ALL: Slot = Slot(0);
+}
 
 /// What the server says of a resource (RFC 7643 section 3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +150,8 @@ pub struct User {
     pub meta: Meta,
     /// What it is known by and holds.
     pub identity: Identity,
+    /// Where a search finds its displayName.
+    pub(super) display_name: Option<Locator>,
     pub(crate) document: Box<str>,
 }
 
@@ -157,6 +167,10 @@ impl User {
             id,
             meta,
             identity: Identity::of(attributes)?,
+            display_name: match attributes.get("displayName") {
+                Some(Value::String(name)) => Some(Locator::of(name)),
+                _ => None,
+            },
             document: document(attributes),
         })
     }
@@ -177,6 +191,11 @@ impl User {
     /// All its attributes.
     pub fn attributes(&self) -> Attributes {
         parsed(&self.document)
+    }
+
+    /// Those of its attributes that have one of these names. Far cheaper than all of them.
+    pub(crate) fn selected(&self, names: &[&str]) -> Attributes {
+        selected(&self.document, names)
     }
 
     /// Every name that a token can know it by, now.
@@ -208,6 +227,55 @@ pub(super) fn document(attributes: &Attributes) -> Box<str> {
 pub(super) fn parsed(document: &str) -> Attributes {
     // Written by `document` alone.
     serde_json::from_str(document).unwrap_or_default()
+}
+
+/// Those attributes of a document that have one of these names; passes over the others without making anything of them.
+pub(super) fn selected(document: &str, names: &[&str]) -> Attributes {
+    struct Wanted<'n>(&'n [&'n str]);
+    impl<'de, 'n> DeserializeSeed<'de> for Wanted<'n> {
+        type Value = Option<&'n str>;
+
+        fn deserialize<D: Deserializer<'de>>(self, key: D) -> Result<Self::Value, D::Error> {
+            key.deserialize_str(self)
+        }
+    }
+    impl<'n> Visitor<'_> for Wanted<'n> {
+        type Value = Option<&'n str>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a key")
+        }
+
+        fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+            Ok(self.0.iter().copied().find(|name| *name == key))
+        }
+    }
+    struct Selection<'n>(&'n [&'n str]);
+    impl<'de> Visitor<'de> for Selection<'_> {
+        type Value = Attributes;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Attributes, A::Error> {
+            let mut selected = Attributes::new();
+            while let Some(name) = access.next_key_seed(Wanted(self.0))? {
+                match name {
+                    Some(name) => {
+                        selected.insert(name.to_owned(), access.next_value()?);
+                    }
+                    None => {
+                        access.next_value::<IgnoredAny>()?;
+                    }
+                }
+            }
+            Ok(selected)
+        }
+    }
+    // Written by `document` alone.
+    let mut json = serde_json::Deserializer::from_str(document);
+    json.deserialize_map(Selection(names)).unwrap_or_default()
 }
 
 /// What names are compared by where case must not matter: `userName` within its tenant (RFC 7643 section 4.1.1).

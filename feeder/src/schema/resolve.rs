@@ -165,6 +165,18 @@ impl ResourceType {
             .ok_or_else(|| self.unknown(name))
     }
 
+    /// The same where resources of another type are searched along with these: what these lack may be an attribute of the others.
+    pub(crate) fn resolve_beside<'s>(
+        &'s self,
+        others: Option<&'s ResourceType>,
+        name: &str,
+    ) -> Result<Resolved<'s>, Unknown> {
+        self.resolve(name).or_else(|unknown| {
+            let found = others.and_then(|others| others.resolve(name).ok());
+            found.ok_or(unknown)
+        })
+    }
+
     fn resolve_bare(&self, name: &str) -> Result<Resolved<'_>, Unknown> {
         // Whatever an extension defines, `members`, `active` and the like are the core's, and so is all that is below them.
         let first = name.split('.').next().unwrap_or_default();

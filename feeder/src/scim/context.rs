@@ -7,6 +7,7 @@ use axum::extract::Request;
 use http::uri::Authority;
 use http::{HeaderMap, header};
 use jiff::Timestamp;
+use scimesh_proto::digest::Key;
 
 use super::auth::opens;
 use super::bodies::{Bodies, Held};
@@ -95,6 +96,11 @@ impl Context {
         let mut draft = Draft::new(&self.ledger.directory(), Timestamp::now());
         draft.within(self.settings.limits.bounds());
         draft
+    }
+
+    /// What the keys of whatever a client holds for the server are derived from.
+    pub(crate) fn key(&self) -> Key {
+        self.ledger.directory().keys().proof.clone()
     }
 
     /// What the log will say of the request.

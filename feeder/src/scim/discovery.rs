@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::error::Error;
 use super::query::Query;
-use super::reply;
+use super::{reply, search};
 use crate::schema::{ResourceType, Schema, Schemas};
 
 /// What the server can do.
@@ -31,8 +31,16 @@ pub(crate) async fn service_provider_config(
         },
         "filter": {"supported": true, "maxResults": limits.page},
         "changePassword": unsupported,
-        "sort": unsupported,
-        "etag": unsupported,
+        "sort": {"supported": true},
+        "etag": {"supported": true},
+        "pagination": {
+            "cursor": true,
+            "index": true,
+            "defaultPaginationMethod": "index",
+            "defaultPageSize": search::DEFAULT_COUNT.min(context.settings.limits.page),
+            "maxPageSize": context.settings.limits.page,
+            "cursorTimeout": context.settings.limits.cursor_seconds,
+        },
         "authenticationSchemes": [{
             "type": "oauthbearertoken",
             "name": "Bearer token",

@@ -1,7 +1,5 @@
 //! `/Users` and `/Groups`, which are handled alike: each handler is told the kind by its route.
 
-use std::sync::Arc;
-
 use axum::Extension;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
@@ -10,22 +8,34 @@ use super::body::Json;
 use super::context::Context;
 use super::error::Error;
 use super::id::ResourceId;
-use super::list;
 use super::patch::Operation;
+use super::projection::Projection;
 use super::query::Query;
+use super::reading::Reading;
+use super::rendering::{Envelope, Rendering};
 use super::reply;
+use super::search::{self, Among};
 use super::stored::Stored;
-use super::version::IfMatch;
+use super::version::{self, IfMatch};
 use super::write::{self, Edit};
 use crate::schema::Kind;
 
 /// RFC 7644 section 3.4.2.
 pub(crate) async fn list(
-    Extension(kind): Extension<Kind>,
+    Extension(among): Extension<Among>,
     Extension(context): Extension<Context>,
     query: Query,
 ) -> Result<Response, Error> {
-    list::answer(context, kind, query).await
+    search::answer(context, among, query).await
+}
+
+/// RFC 7644 section 3.4.3.
+pub(crate) async fn search(
+    Extension(among): Extension<Among>,
+    Extension(context): Extension<Context>,
+    Json(body): Json,
+) -> Result<Response, Error> {
+    search::answer(context, among, Query::of_search_request(&body)?).await
 }
 
 /// RFC 7644 section 3.4.1.
@@ -34,8 +44,12 @@ pub(crate) async fn read(
     Extension(context): Extension<Context>,
     ResourceId(id): ResourceId,
     query: Query,
+    headers: HeaderMap,
 ) -> Result<Response, Error> {
     let stored = Stored::find(&*context.read()?, kind, id).ok_or(Error::NotFound)?;
+    if !IfMatch::of(&headers).allows_reading(stored.meta())? {
+        return Ok(reply::not_modified(&version::tag(stored.meta())));
+    }
     answer(StatusCode::OK, context, stored, query).await
 }
 
@@ -103,16 +117,17 @@ async fn answer(
 ) -> Result<Response, Error> {
     context.note().resource(stored.id());
     let tenant = context.read()?;
-    let view = context.clone();
-    let render = move |reading: &mut _| {
-        let schemas = Arc::clone(tenant.schemas());
-        let resources = schemas.of(stored.kind());
-        let projection = query.projection(resources, reading);
-        let related = projection.shows(stored.kind().related());
-        let resource = view.view(&tenant).resource(&stored, related);
-        let meta = resource.get("meta").cloned().unwrap_or_default();
-        let shown = projection.apply(resources, resource);
-        Ok(reply::resource(status, &meta, &shown))
+    let about = context.clone();
+    let render = move |reading: &mut Reading| {
+        let kind = stored.kind();
+        // What the query names and nobody knows is noted.
+        Projection::new(tenant.schemas().of(kind), None, &query, reading);
+        let location = about.view(&tenant).location(kind, stored.id());
+        let tag = version::tag(stored.meta());
+        let (base, among) = (about.base.clone(), Among::Kind(kind));
+        let rendering = Rendering::new(tenant, base, among, &query, Envelope::None, vec![stored]);
+        Ok((rendering.begin(), location, tag))
     };
-    context.compute(render).await
+    let (begun, location, tag) = context.compute(render).await?;
+    Ok(reply::resource(status, begun.body(), &location, &tag))
 }

@@ -11,6 +11,7 @@ use super::json::JsonError;
 use super::limits::{Exceeded, Limit};
 use super::patch::{PatchError, ValueError};
 use super::reply;
+use super::search::CursorError;
 use crate::directory::Refused;
 use crate::ledger::{Failed, Unavailable};
 use crate::schema::Unknown;
@@ -36,8 +37,8 @@ pub(crate) enum Error {
     /// The endpoint has no such method.
     #[error("the endpoint does not support this method")]
     MethodNotAllowed,
-    /// The resource is not at the version that `If-Match` names.
-    #[error("the resource has changed since that version")]
+    /// The resource is not at the version that `If-Match` names, or at the one that `If-None-Match` does.
+    #[error("the resource is not at the version that the request demands")]
     PreconditionFailed,
     /// More than a limit allows.
     #[error(transparent)]
@@ -56,14 +57,29 @@ pub(crate) enum Error {
     /// A body that can't be read as JSON.
     #[error("{0}")]
     Json(String),
-    /// A query parameter that can't be read.
-    #[error("query parameter {name:?} is not {expected}")]
+    /// A parameter of a query, in the URL or in a SearchRequest, that can't be read.
+    #[error("parameter {name:?} is not {expected}")]
     Parameter {
         /// Its name.
         name: &'static str,
         /// What it has to be.
         expected: &'static str,
     },
+    /// An order by what can't order.
+    #[error("sortBy: {0}")]
+    SortBy(&'static str),
+    /// An order by an attribute that nobody knows.
+    #[error("sortBy: {0}")]
+    SortByUnknown(Unknown),
+    /// A cursor that opens nothing.
+    #[error(transparent)]
+    Cursor(#[from] CursorError),
+    /// A `count` that can't be read, or differs from that of the page before.
+    #[error("count has to be an integer, and with a cursor the same for every page")]
+    Count,
+    /// A query that would take too long.
+    #[error("{0}; ask for less, or by an indexed attribute")]
+    TooMany(Exceeded),
     /// A filter that can't be read.
     #[error(transparent)]
     Filter(#[from] FilterError),
@@ -126,6 +142,13 @@ impl Error {
             Error::Filter(FilterError::Exceeded(exceeded)) if exceeded.limit == Limit::Work => {
                 bad("tooMany")
             }
+            // RFC 7644 table 9 has invalidPath for PATCH alone.
+            Error::SortBy(_) | Error::SortByUnknown(_) => bad("invalidValue"),
+            // RFC 9865 section 2.1.
+            Error::Cursor(CursorError::Invalid) => bad("invalidCursor"),
+            Error::Cursor(CursorError::Expired) => bad("expiredCursor"),
+            Error::Count => bad("invalidCount"),
+            Error::TooMany(_) => bad("tooMany"),
             Error::Filter(_) => bad("invalidFilter"),
             Error::Bulk(error) => error.kind(),
             Error::Patch(error) => patch_kind(error),

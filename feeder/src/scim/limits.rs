@@ -1,6 +1,7 @@
 //! The bound of everything that a client can make large: its name, its default, and the error beyond it.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -68,6 +69,7 @@ limits! {
     PatchOperations, patch_operations = 50_000, "patch-operations", "operations in a PATCH";
     BulkOperations, bulk_operations = 1000, "bulk-operations", "operations in a Bulk request";
     Page, page = 1000, "page", "resources on a page";
+    CursorSeconds, cursor_seconds = 3600, "cursor-seconds", "seconds from a page to the next by its cursor";
     Work, work = 20_000_000, "work", "steps of work for a request";
     Values, values = 1000, "values", "values of one attribute";
     ResourceBytes, resource_bytes = 1 << 20, "resource-bytes", "bytes of attributes in a resource";
@@ -122,6 +124,11 @@ pub(crate) struct Exceeded {
 }
 
 impl Limits {
+    /// How long after a page its cursor opens the next one.
+    pub(crate) fn cursor_timeout(&self) -> Duration {
+        Duration::from_secs(self.cursor_seconds as u64)
+    }
+
     /// What a tenant may hold.
     pub(crate) fn bounds(&self) -> Bounds {
         Bounds {

@@ -1,8 +1,8 @@
 //! The SCIM 2.0 API (RFC 7643, RFC 7644), mounted under `/scim/v2`; the bearer token chooses the tenant.
 //!
 //! ```text
-//! request -> auth -> body -> Edit (schema-driven, pure) -> Ledger::commit -> resource (rendering) -> response
-//!                    list -> Filter ------------------------'
+//! request -> auth -> body -> Edit (schema-driven, pure) -> Ledger::commit -> rendering -> response
+//!                    query -> search ----------------------------------------'
 //!                    bulk -> Plan -> many Edits, one commit -'
 //! ```
 //!
@@ -27,7 +27,6 @@ pub mod fuzzing;
 mod id;
 mod json;
 mod limits;
-mod list;
 mod log;
 mod note;
 mod patch;
@@ -35,9 +34,11 @@ mod projection;
 mod query;
 mod rate;
 mod reading;
+mod rendering;
 mod reply;
 mod resource;
 mod router;
+mod search;
 mod settings;
 mod stored;
 mod version;

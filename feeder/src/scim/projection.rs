@@ -2,12 +2,14 @@
 
 use serde_json::{Map, Value};
 
+use super::query::Query;
 use super::reading::Reading;
-use crate::schema::{Place, Resolved, ResourceType, Returned, Schema};
+use crate::schema::{Kind, Place, Resolved, ResourceType, Returned, Schema};
 
 /// `attributes` and `excludedAttributes`. `returned: always` wins over both; what is never returned is never stored.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Projection<'s> {
+    resources: &'s ResourceType,
     included: Option<Vec<Resolved<'s>>>,
     excluded: Vec<Resolved<'s>>,
     /// Whether the resource type has attributes that are shown only if they are asked for.
@@ -15,13 +17,15 @@ pub(crate) struct Projection<'s> {
 }
 
 impl<'s> Projection<'s> {
-    /// From the two query parameters, lists of attribute names. Unknown names select nothing, and are noted.
+    /// Of these resources, which may be searched along with others. Unknown names select nothing, and are noted.
     pub(crate) fn new(
         resources: &'s ResourceType,
-        included: Option<&str>,
-        excluded: Option<&str>,
+        others: Option<&'s ResourceType>,
+        query: &Query,
         reading: &mut Reading,
     ) -> Projection<'s> {
+        let included = query.attributes.as_deref();
+        let excluded = query.excluded_attributes.as_deref();
         let mut names = |list: &str| -> Vec<Resolved<'s>> {
             let names = list
                 .split(',')
@@ -29,7 +33,7 @@ impl<'s> Projection<'s> {
                 .filter(|name| !name.is_empty());
             let mut list = Vec::new();
             for name in names {
-                match resources.resolve(name) {
+                match resources.resolve_beside(others, name) {
                     // Named twice it is looked for once: in each attribute of each resource.
                     Ok(known) if list.contains(&known) => {}
                     Ok(known) => list.push(known),
@@ -39,6 +43,7 @@ impl<'s> Projection<'s> {
             list
         };
         Projection {
+            resources,
             included: included
                 .filter(|list| !list.trim().is_empty())
                 .map(&mut names),
@@ -65,11 +70,8 @@ impl<'s> Projection<'s> {
     }
 
     /// Takes what is not wanted out of a rendered resource.
-    pub(crate) fn apply(
-        &self,
-        resources: &ResourceType,
-        mut resource: Map<String, Value>,
-    ) -> Map<String, Value> {
+    pub(crate) fn apply(&self, mut resource: Map<String, Value>) -> Map<String, Value> {
+        let resources = self.resources;
         if self.included.is_none() && self.excluded.is_empty() && !self.by_request {
             return resource;
         }
@@ -82,6 +84,12 @@ impl<'s> Projection<'s> {
             (_, value) => self.keep(resources, None, name, value),
         });
         resource
+    }
+
+    /// Takes what is not wanted out of a related resource; none if nothing is left.
+    pub(crate) fn element(&self, kind: Kind, mut element: Value) -> Option<Value> {
+        let keep = self.keep(self.resources, None, kind.related(), &mut element);
+        keep.then_some(element)
     }
 
     /// Whether something of an attribute stays; prunes its sub-attributes.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::directory::{Attributes, Group, Meta, Tenant, User};
+use crate::directory::{Attributes, Group, Member, Meta, Slot, Tenant, User};
 use crate::schema::Kind;
 
 /// A resource at one of its versions.
@@ -23,10 +23,26 @@ impl Stored {
         }
     }
 
+    /// The resource of this number.
+    pub(crate) fn at(tenant: &Tenant, slot: Slot) -> Option<Stored> {
+        match tenant.member(slot)? {
+            Member::User(user) => Some(Stored::User(user.clone())),
+            Member::Group(group) => Some(Stored::Group(group.clone())),
+        }
+    }
+
     pub(crate) fn kind(&self) -> Kind {
         match self {
             Stored::User(_) => Kind::User,
             Stored::Group(_) => Kind::Group,
+        }
+    }
+
+    /// Its internal number, which orders resources by their creation.
+    pub(crate) fn slot(&self) -> Slot {
+        match self {
+            Stored::User(user) => user.slot,
+            Stored::Group(group) => group.slot,
         }
     }
 
@@ -52,18 +68,20 @@ impl Stored {
         }
     }
 
+    /// Those of its attributes that have one of these names.
+    pub(crate) fn selected(&self, names: &[&str]) -> Attributes {
+        match self {
+            Stored::User(user) => user.selected(names),
+            Stored::Group(group) => group.selected(names),
+        }
+    }
+
     /// Its attributes as they are kept.
     pub(crate) fn document(&self) -> &str {
         match self {
             Stored::User(user) => &user.document,
             Stored::Group(group) => &group.document,
         }
-    }
-
-    /// Steps that it takes to look at all of it: few, unless it is large.
-    pub(crate) fn weight(&self) -> usize {
-        const STEP_BYTES: usize = 512;
-        1 + self.document().len() / STEP_BYTES
     }
 
     /// Whether both have the same attributes, whatever their members.

@@ -21,7 +21,7 @@ pub(super) fn router(endpoint: &ScimEndpoint, ledger: Ledger, metrics: ScimMetri
     };
     let api = scim::router(ledger, settings).layer(from_fn_with_state(metrics, count));
     Router::new()
-        .nest(scim::BASE_PATH, api)
+        .nest_service(scim::BASE_PATH, api)
         .fallback(scim::not_found)
 }
 

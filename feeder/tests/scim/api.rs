@@ -2,6 +2,7 @@
 
 use axum::Router;
 use axum::body::Body;
+use axum::response::Response;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use jiff::{Timestamp, ToSpan};
@@ -63,7 +64,8 @@ impl Api {
             })
             .await
             .unwrap();
-        let router = Router::new().nest(scim::BASE_PATH, scim::router(ledger.clone(), settings));
+        let router =
+            Router::new().nest_service(scim::BASE_PATH, scim::router(ledger.clone(), settings));
         Api {
             router,
             ledger,
@@ -101,14 +103,15 @@ impl Api {
         given.await.unwrap();
     }
 
+    /// Sends a request and leaves its answer's body to be read.
+    pub(crate) async fn response(&self, request: http::request::Builder, body: Body) -> Response {
+        let request = request.body(body).unwrap();
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
     /// Sends a request as it stands. The path begins below the mount point.
     pub(crate) async fn send(&self, request: http::request::Builder, body: Body) -> Answer {
-        let response = self
-            .router
-            .clone()
-            .oneshot(request.body(body).unwrap())
-            .await
-            .unwrap();
+        let response = self.response(request, body).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
         Answer {

@@ -15,12 +15,19 @@ async fn rfc7643_5_the_configuration_advertises_what_works() {
         ("patch", true),
         ("filter", true),
         ("bulk", true),
-        ("sort", false),
-        ("etag", false),
+        ("sort", true),
+        ("etag", true),
         ("changePassword", false),
     ] {
         assert_eq!(config.body[feature]["supported"], supported, "{feature}");
     }
+    assert_eq!(
+        config.body["pagination"],
+        json!({
+            "cursor": true, "index": true, "defaultPaginationMethod": "index",
+            "defaultPageSize": 100, "maxPageSize": 1000, "cursorTimeout": 3600,
+        })
+    );
     assert_eq!(
         config.body["authenticationSchemes"][0]["type"],
         "oauthbearertoken"

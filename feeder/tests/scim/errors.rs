@@ -92,7 +92,6 @@ async fn a_body_beyond_the_limit_is_refused() {
 async fn what_does_not_exist_is_404_and_what_is_not_supported_405() {
     let api = Api::start().await;
     for path in [
-        "",
         "/Nothing",
         "/Users/x",
         "/Users/%FF",

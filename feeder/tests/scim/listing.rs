@@ -113,6 +113,22 @@ async fn rfc7644_3_4_2_2_users_are_found_with_and_without_an_index() {
             vec![anne, ben, cleo],
         ),
         (r#"groups pr"#, vec![]),
+        (r#"userName sw "A""#, vec![anne]),
+        (r#"userName sw """#, vec![anne, ben, cleo]),
+        (r#"displayName eq "CLEO@x.com""#, vec![cleo]),
+        (r#"displayName eq "nobody" or title eq "prof""#, vec![cleo]),
+        (
+            r#"(emails eq "anne@work.com" or userName sw "c") and active eq true"#,
+            vec![anne, cleo],
+        ),
+        (r#"not (emails eq "shared@home.com")"#, vec![]),
+        (
+            r#"emails[not (value eq "ben@work.com")]"#,
+            vec![anne, ben, cleo],
+        ),
+        (r#"emails ne "shared@home.com""#, vec![anne, ben, cleo]),
+        (r#"userName eq "anne@x.com" and title eq "prof""#, vec![]),
+        (r#"externalId eq "E-1" and externalId eq "E-3""#, vec![]),
     ] {
         let found = api.search("/Users", filter).await;
         assert_eq!(found.listed("userName"), names, "{filter}");

@@ -6,67 +6,83 @@ use crate::schema::{Place, Type};
 
 use super::{Filter, Operand, Operator};
 
-impl Filter<'_> {
-    /// Evaluates it over a resource (or an element) with canonical names. An attribute that is absent meets only `ne` and `eq null`.
-    pub(crate) fn matches(&self, object: &Map<String, Value>) -> bool {
-        match self {
-            Filter::And(filters) => filters.iter().all(|filter| filter.matches(object)),
-            Filter::Or(filters) => filters.iter().any(|filter| filter.matches(object)),
-            Filter::Not(filter) => !filter.matches(object),
-            Filter::Present(place) => present(&values(place, object)),
-            Filter::Compare {
-                place,
-                operator,
-                operand,
-            } => compare(place, *operator, operand, object),
-            Filter::Has { place, element } => values(place, object)
-                .into_iter()
-                .filter_map(Value::as_object)
-                .any(|object| element.matches(object)),
+/// What a filter is evaluated over: it is asked for no more than the filter needs, and only when it does.
+pub(crate) trait Source {
+    /// Whether `test` accepts the value of this attribute, or, if it is multi-valued, that of one of its elements; each is offered until one is.
+    /// The place's sub-attribute is not looked at.
+    fn any(&self, place: &Place<'_>, test: &mut dyn FnMut(&Value) -> bool) -> bool;
+}
+
+/// An object with canonical names.
+impl Source for Map<String, Value> {
+    fn any(&self, place: &Place<'_>, test: &mut dyn FnMut(&Value) -> bool) -> bool {
+        let object = match place.extension {
+            Some(schema) => self.get(&schema.id).and_then(Value::as_object),
+            None => Some(self),
+        };
+        match object.and_then(|object| object.get(&place.attribute.name)) {
+            None => false,
+            Some(Value::Array(elements)) => elements.iter().any(test),
+            Some(value) => test(value),
         }
     }
 }
 
-fn compare(
-    place: &Place<'_>,
-    operator: Operator,
-    operand: &Operand,
-    object: &Map<String, Value>,
-) -> bool {
-    let values = values(place, object);
+impl Filter<'_> {
+    /// Evaluates it. An attribute that is absent meets only `ne` and `eq null`.
+    pub(crate) fn matches(&self, source: &impl Source) -> bool {
+        match self {
+            Filter::And(filters) => filters.iter().all(|filter| filter.matches(source)),
+            Filter::Or(filters) => filters.iter().any(|filter| filter.matches(source)),
+            Filter::Not(filter) => !filter.matches(source),
+            Filter::Present(place) => any_assigned(source, place, present),
+            Filter::Compare {
+                place,
+                operator,
+                operand,
+            } => compare(place, *operator, operand, source),
+            Filter::Has { place, element } => source.any(place, &mut |value| {
+                let object = value.as_object();
+                object.is_some_and(|object| element.matches(object))
+            }),
+        }
+    }
+}
+
+fn compare(place: &Place<'_>, operator: Operator, operand: &Operand, source: &impl Source) -> bool {
+    let mut assigned = false;
+    let met = any_assigned(source, place, |value| {
+        assigned = true;
+        match operand {
+            Operand::Null => present(value),
+            _ => operand.meets(place.leaf(), operator, value),
+        }
+    });
     match (operand, operator) {
-        (Operand::Null, Operator::Equal) => !present(&values),
-        (Operand::Null, _) => present(&values),
-        (_, Operator::NotEqual) if values.is_empty() => true,
-        _ => values
-            .into_iter()
-            .any(|value| operand.meets(place.leaf(), operator, value)),
+        (Operand::Null, Operator::Equal) => !met,
+        (_, Operator::NotEqual) if !matches!(operand, Operand::Null) => met || !assigned,
+        _ => met,
     }
 }
 
 /// RFC 7644 table 3, `pr`: there is "a non-empty or non-null value".
-fn present(values: &[&Value]) -> bool {
-    values.iter().any(|value| value.as_str() != Some(""))
+fn present(value: &Value) -> bool {
+    value.as_str() != Some("")
 }
 
-/// The assigned values at a place: none, one, or those of every element.
-fn values<'v>(place: &Place<'_>, object: &'v Map<String, Value>) -> Vec<&'v Value> {
-    let object = match place.extension {
-        Some(schema) => object.get(&schema.id).and_then(Value::as_object),
-        None => Some(object),
-    };
-    let Some(value) = object.and_then(|object| object.get(&place.attribute.name)) else {
-        return Vec::new();
-    };
-    let elements = match value {
-        Value::Array(elements) => elements.as_slice(),
-        value => std::slice::from_ref(value),
-    };
-    let values = elements.iter().filter_map(|element| match place.sub {
-        Some(sub) => element.as_object()?.get(&sub.name),
-        None => Some(element),
-    });
-    values.filter(|value| assigned(place, value)).collect()
+/// Whether `test` accepts one of the assigned values at a place: there may be none, one, or those of every element.
+pub(crate) fn any_assigned(
+    source: &impl Source,
+    place: &Place<'_>,
+    mut test: impl FnMut(&Value) -> bool,
+) -> bool {
+    source.any(place, &mut |value| {
+        let value = match place.sub {
+            Some(sub) => value.as_object().and_then(|object| object.get(&sub.name)),
+            None => Some(value),
+        };
+        value.is_some_and(|value| assigned(place, value) && test(value))
+    })
 }
 
 /// RFC 7643 section 2.5: null and empty are unassigned; so is an empty complex value.

@@ -2,7 +2,7 @@
 //!
 //! All operators, `and`, `or`, `not`, grouping and value paths. Beyond the grammar, because IdPs send it: `emails[type eq "work"].value eq …`, a bare
 //! complex attribute for its `value`, an extension's attribute without its URN, booleans as strings.
-//! It sees a resource as JSON and knows nothing of stores.
+//! It asks a resource for the values at a place ([`Source`]) and knows nothing of stores.
 
 mod evaluate;
 mod operand;
@@ -16,6 +16,7 @@ use super::limits::Exceeded;
 use super::reading::Reading;
 use crate::schema::{Place, ResourceType, Unknown};
 
+pub(crate) use evaluate::{Source, any_assigned};
 pub(crate) use operand::{Operand, parse_boolean};
 pub(crate) use parse::Parser;
 
@@ -125,8 +126,30 @@ impl<'s> Filter<'s> {
         resources: &'s ResourceType,
         reading: &mut Reading,
     ) -> Result<Filter<'s>, FilterError> {
+        Filter::parse_in(text, parse::Scope::Resource(resources, None), reading)
+    }
+
+    /// The same for a query over several types: an attribute that these resources lack and `others` have is absent here.
+    pub(crate) fn parse_beside(
+        text: &str,
+        resources: &'s ResourceType,
+        others: &'s ResourceType,
+        reading: &mut Reading,
+    ) -> Result<Filter<'s>, FilterError> {
+        Filter::parse_in(
+            text,
+            parse::Scope::Resource(resources, Some(others)),
+            reading,
+        )
+    }
+
+    fn parse_in(
+        text: &str,
+        scope: parse::Scope<'s>,
+        reading: &mut Reading,
+    ) -> Result<Filter<'s>, FilterError> {
         let mut parser = Parser::new(text, reading)?;
-        let filter = parser.filter(parse::Scope::Resource(resources))?;
+        let filter = parser.filter(scope)?;
         parser.end()?;
         Ok(filter)
     }
@@ -149,19 +172,16 @@ impl<'s> Filter<'s> {
         }
     }
 
-    /// Counts the work of looking at resources that weigh so much together, before it is done.
-    pub(crate) fn spend(&self, weight: usize, reading: &mut Reading) -> Result<(), FilterError> {
-        Ok(reading.spend(weight.saturating_mul(1 + self.terms()))?)
-    }
-
-    /// Whether it looks at the core or common attribute of this name.
-    pub(crate) fn mentions(&self, name: &str) -> bool {
+    /// The places that it looks at, each as often as it does.
+    pub(crate) fn places(&self) -> Vec<&Place<'s>> {
         match self {
-            Filter::And(filters) | Filter::Or(filters) => filters.iter().any(|f| f.mentions(name)),
-            Filter::Not(filter) => filter.mentions(name),
-            Filter::Present(place) | Filter::Compare { place, .. } | Filter::Has { place, .. } => {
-                place.is(name)
+            Filter::And(filters) | Filter::Or(filters) => {
+                filters.iter().flat_map(Filter::places).collect()
             }
+            Filter::Not(filter) => filter.places(),
+            Filter::Present(place) | Filter::Compare { place, .. } => vec![place],
+            // What is inside an element belongs to the attribute.
+            Filter::Has { place, element } => vec![place; element.places().len().max(1)],
         }
     }
 }

@@ -12,8 +12,8 @@ use super::{Filter, FilterError, Operand, Operator};
 /// Whose attributes the names in a filter are.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Scope<'s> {
-    /// Those of resources of this type.
-    Resource(&'s ResourceType),
+    /// Those of resources of this type; or else of the other type, if these are searched together.
+    Resource(&'s ResourceType, Option<&'s ResourceType>),
     /// The sub-attributes of this attribute.
     Element(&'s Attribute),
 }
@@ -184,7 +184,7 @@ impl<'t> Parser<'t> {
         }
         let place = match scope {
             Scope::Element(attribute) => Place::within(attribute.resolve(name)?),
-            Scope::Resource(resources) => match resources.resolve(name)? {
+            Scope::Resource(resources, others) => match resources.resolve_beside(others, name)? {
                 Resolved::Attribute(place) => place,
                 Resolved::Schema(_) => return Err(expected),
             },

@@ -272,22 +272,6 @@ fn a_hundred_thousand_parentheses_do_no_harm() {
 }
 
 #[test]
-fn a_filter_over_more_than_a_request_may_look_at_is_too_much() {
-    let mut reading = Reading::new(Limits {
-        work: 100,
-        ..Limits::default()
-    });
-    let filter = Filter::parse("active pr or title pr", user(), &mut reading).unwrap();
-    assert_eq!(filter.terms(), 2);
-    assert_eq!(filter.spend(33, &mut reading), Ok(()));
-    let exceeded = Limit::Work.exceeded(100);
-    assert_eq!(
-        filter.spend(1, &mut reading),
-        Err(FilterError::Exceeded(exceeded))
-    );
-}
-
-#[test]
 fn a_misnamed_attribute_is_named_in_the_error() {
     let error = refused(r#"usernam eq "a""#).to_string();
     assert!(error.contains("did you mean \"userName\""), "{error}");

@@ -22,6 +22,7 @@ use super::json::{self, JsonError};
 use super::limits::{Limit, Limits};
 use super::patch::path::Target;
 use super::patch::{self, Edited, Op, Operation, PatchError};
+use super::projection::Projection;
 use super::query::Query;
 use super::reading::Reading;
 use crate::directory::{Attributes, MemberChange};
@@ -356,18 +357,17 @@ pub fn query(bytes: &[u8]) {
     let Ok(pairs) = Pairs::<Vec<(String, String)>>::try_from_uri(&uri) else {
         return;
     };
-    let Ok(query) = Query::new(pairs.0) else {
+    let Ok(query) = Query::of_pairs(pairs.0) else {
         return;
     };
-    let query = query.within(Limits::default().page);
-    assert!(query.start_index >= 1 && query.count <= Limits::default().page);
     for (resources, attributes) in tried() {
         let resource = rendered(&attributes);
-        if let Ok(Some(filter)) = query.filter(resources, &mut reading()) {
+        let text = query.filter.as_deref().unwrap_or_default();
+        if let Ok(filter) = Filter::parse(text, resources, &mut reading()) {
             filter.matches(&resource);
         }
-        let projection = query.projection(resources, &mut reading());
-        let shown = projection.apply(resources, resource.clone());
+        let projection = Projection::new(resources, None, &query, &mut reading());
+        let shown = projection.apply(resource.clone());
         assert_eq!(shown.get("id"), resource.get("id"));
         assert!(is_part(&Value::Object(shown), &Value::Object(resource)));
     }
