@@ -24,7 +24,7 @@ pub(crate) use attribute::{Mutability, Returned, Type};
 pub use extension::InvalidExtension;
 pub(crate) use extension::narrows;
 pub(crate) use literal::{is_base64, number_order, time};
-pub(crate) use resolve::{Place, Resolved, Unknown, WRITTEN_CHARS};
+pub(crate) use resolve::{Naming, Place, Resolved, Unknown, WRITTEN_CHARS};
 
 /// `User`, RFC 7643 section 4.1.
 pub(crate) const USER: &str = "urn:ietf:params:scim:schemas:core:2.0:User";

@@ -16,8 +16,19 @@ pub(crate) struct Place<'s> {
     pub(crate) attribute: &'s Attribute,
     /// The sub-attribute, if one was named.
     pub(crate) sub: Option<&'s Attribute>,
-    /// It was named without the URN of the extension that defines it, which the RFC asks for.
-    pub(crate) bare: bool,
+    /// How it was named.
+    pub(crate) naming: Naming,
+}
+
+/// How the URN of the schema that defines an attribute stands before its name (RFC 7644 section 3.10).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// As the RFC has it: with a colon, or not at all for the core schema's.
+    Standard,
+    /// An extension's, which the RFC asks for, is missing.
+    Bare,
+    /// With a dot.
+    Dotted,
 }
 
 impl<'s> Place<'s> {
@@ -27,7 +38,7 @@ impl<'s> Place<'s> {
             extension: None,
             attribute: sub,
             sub: None,
-            bare: false,
+            naming: Naming::Standard,
         }
     }
 
@@ -146,19 +157,22 @@ impl fmt::Display for Known<'_> {
     }
 }
 
+/// A schema, and what is written behind its URN, if anything is.
+type Split<'s, 'n> = (&'s Schema, Option<(Naming, &'n str)>);
+
 impl ResourceType {
     /// What `name`, as `[URN:]attribute[.sub]`, names. Names and URNs are compared without regard to case.
     pub(crate) fn resolve(&self, name: &str) -> Result<Resolved<'_>, Unknown> {
         let Some((schema, rest)) = self.split_urn(name)? else {
             return self.resolve_bare(name);
         };
-        let Some(rest) = rest else {
+        let Some((naming, rest)) = rest else {
             return Ok(Resolved::Schema(schema));
         };
         let extension = (schema.id != self.core.id).then_some(schema);
         let found = match extension {
-            Some(schema) => place(Some(schema), schema.attributes.iter(), rest, false),
-            None => place(None, self.top_level(), rest, false),
+            Some(schema) => place(Some(schema), schema.attributes.iter(), rest, naming),
+            None => place(None, self.top_level(), rest, naming),
         };
         found
             .map(Resolved::Attribute)
@@ -182,14 +196,14 @@ impl ResourceType {
         let first = name.split('.').next().unwrap_or_default();
         let mut core = self.top_level();
         if core.any(|attribute| attribute.name.eq_ignore_ascii_case(first)) {
-            return place(None, self.top_level(), name, false)
+            return place(None, self.top_level(), name, Naming::Standard)
                 .map(Resolved::Attribute)
                 .ok_or_else(|| self.unknown(name));
         }
         // An IdP that leaves the URN out means the one extension that has such an attribute.
         let extensions = self.extensions.iter();
         let places: Vec<Place<'_>> = extensions
-            .filter_map(|schema| place(Some(schema), schema.attributes.iter(), name, true))
+            .filter_map(|schema| place(Some(schema), schema.attributes.iter(), name, Naming::Bare))
             .collect();
         match places.as_slice() {
             [] => Err(self.unknown(name)),
@@ -205,25 +219,31 @@ impl ResourceType {
     }
 
     /// Takes a known schema's URN off the front; none if the name has no URN.
-    fn split_urn<'n>(&self, name: &'n str) -> Result<Option<(&Schema, Option<&'n str>)>, Unknown> {
+    fn split_urn<'n>(&self, name: &'n str) -> Result<Option<Split<'_, 'n>>, Unknown> {
         if !name
             .get(..4)
             .is_some_and(|start| start.eq_ignore_ascii_case("urn:"))
         {
             return Ok(None);
         }
-        // No URN begins another one's attributes (`Schemas::admit`), so at most one fits.
-        std::iter::once(&self.core)
-            .chain(&self.extensions)
-            .find_map(|schema| {
-                let urn = name.get(..schema.id.len())?;
-                let rest = name.get(schema.id.len()..)?;
-                match urn.eq_ignore_ascii_case(&schema.id) {
-                    true if rest.is_empty() => Some((schema, None)),
-                    true => rest.strip_prefix(':').map(|rest| (schema, Some(rest))),
-                    false => None,
+        let behind = |schema: &Schema| {
+            let urn = name.get(..schema.id.len())?;
+            let same = urn.eq_ignore_ascii_case(&schema.id);
+            same.then(|| name.get(schema.id.len()..)).flatten()
+        };
+        let split = |separator: char, naming: Naming| {
+            let mut schemas = std::iter::once(&self.core).chain(&self.extensions);
+            schemas.find_map(|schema| match behind(schema)? {
+                "" => Some((schema, None)),
+                rest => {
+                    let rest = rest.strip_prefix(separator)?;
+                    Some((schema, Some((naming, rest))))
                 }
             })
+        };
+        // No URN begins another one's attributes (`Schemas::admit`), so at most one fits; with a dot it may.
+        split(':', Naming::Standard)
+            .or_else(|| split('.', Naming::Dotted))
             .map(Some)
             .ok_or_else(|| self.unknown(name))
     }
@@ -265,7 +285,7 @@ fn place<'s>(
     extension: Option<&'s Schema>,
     mut attributes: impl Iterator<Item = &'s Attribute>,
     name: &str,
-    bare: bool,
+    naming: Naming,
 ) -> Option<Place<'s>> {
     let (name, sub) = match name.split_once('.') {
         Some((name, sub)) => (name, Some(sub)),
@@ -280,7 +300,7 @@ fn place<'s>(
         extension,
         attribute,
         sub,
-        bare,
+        naming,
     })
 }
 
@@ -313,8 +333,8 @@ mod tests {
         let place = attribute(&format!("{ENTERPRISE_USER}:manager.value"));
         assert_eq!(place.extension.unwrap().id, ENTERPRISE_USER);
         assert_eq!(
-            (place.attribute.name.as_str(), place.bare),
-            ("manager", false)
+            (place.attribute.name.as_str(), place.naming),
+            ("manager", Naming::Standard)
         );
         let whole = user().resolve(ENTERPRISE_USER);
         assert!(matches!(whole, Ok(Resolved::Schema(s)) if s.id == ENTERPRISE_USER));
@@ -325,9 +345,22 @@ mod tests {
     fn entra_leaves_the_urn_of_manager_out() {
         let place = attribute("manager");
         assert_eq!(
-            (place.extension.unwrap().id.as_str(), place.bare),
-            (ENTERPRISE_USER, true)
+            (place.extension.unwrap().id.as_str(), place.naming),
+            (ENTERPRISE_USER, Naming::Bare)
         );
+    }
+
+    #[test]
+    fn connid_puts_a_dot_behind_a_urn() {
+        let place = attribute(&format!("{ENTERPRISE_USER}.manager.value"));
+        assert_eq!(place.extension.unwrap().id, ENTERPRISE_USER);
+        assert_eq!(place.leaf().name, "value");
+        assert_eq!(place.naming, Naming::Dotted);
+        assert!(attribute(&format!("{USER}.active")).is("active"));
+        for written in [".", "..department", ".:department", ".nope"] {
+            let written = format!("{ENTERPRISE_USER}{written}");
+            assert!(user().resolve(&written).is_err(), "{written}");
+        }
     }
 
     #[test]

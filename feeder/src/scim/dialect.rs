@@ -34,6 +34,8 @@ pub(crate) enum Dialect {
     SingleForList,
     /// An extension's attribute without its URN (Entra ID: `manager eq …`).
     BareExtension,
+    /// A URN and an attribute with a dot between them: `urn:…:User.department` (ConnId).
+    DottedUrn,
     /// A Bulk operation's method in small letters.
     MethodCase,
     /// A PATCH's operations without the object around them, in Bulk: RFC 7644's own example has it so (section 3.7.3).
@@ -73,6 +75,7 @@ impl Dialect {
             Dialect::JsonInString => "json-in-string",
             Dialect::SingleForList => "single-for-list",
             Dialect::BareExtension => "bare-extension",
+            Dialect::DottedUrn => "dotted-urn",
             Dialect::MethodCase => "method-case",
             Dialect::BareOperations => "bare-operations",
             Dialect::EmptyPath => "empty-path",

@@ -33,7 +33,11 @@ impl<'s> Projection<'s> {
                 .filter(|name| !name.is_empty());
             let mut list = Vec::new();
             for name in names {
-                match resources.resolve_beside(others, name) {
+                let resolved = resources.resolve_beside(others, name);
+                if let Ok(Resolved::Attribute(place)) = &resolved {
+                    reading.naming(place.naming);
+                }
+                match resolved {
                     // Named twice it is looked for once: in each attribute of each resource.
                     Ok(known) if list.contains(&known) => {}
                     Ok(known) => list.push(known),

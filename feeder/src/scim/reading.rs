@@ -2,7 +2,7 @@
 
 use super::dialect::{Dialect, Seen};
 use super::limits::{Exceeded, Limit, Limits};
-use crate::schema::Unknown;
+use crate::schema::{Naming, Unknown};
 
 /// What it takes to find out what an unknown name resembles: it is compared with every known one.
 const UNKNOWN_STEPS: usize = 100;
@@ -45,6 +45,15 @@ impl Reading {
     /// Notes a shape beyond the RFCs.
     pub(crate) fn note(&mut self, dialect: Dialect) {
         self.seen.note(dialect);
+    }
+
+    /// Notes how an attribute was named, if not as the RFC has it.
+    pub(crate) fn naming(&mut self, naming: Naming) {
+        match naming {
+            Naming::Standard => {}
+            Naming::Bare => self.note(Dialect::BareExtension),
+            Naming::Dotted => self.note(Dialect::DottedUrn),
+        }
     }
 
     /// Notes an attribute that was ignored because nobody knows it. Finding that out was work.

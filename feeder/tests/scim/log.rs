@@ -35,6 +35,11 @@ pub(crate) fn keep() {
     });
 }
 
+/// What this test has logged since it last asked.
+pub(crate) fn taken() -> String {
+    String::from_utf8(LINES.take()).unwrap()
+}
+
 #[tokio::test]
 async fn a_request_leaves_one_line_without_personal_data() {
     let api = Api::start().await;
@@ -54,7 +59,7 @@ async fn a_request_leaves_one_line_without_personal_data() {
     api.call_as("wrong-private", http::Method::GET, path, json!(null))
         .await;
 
-    let text = String::from_utf8(LINES.take()).unwrap();
+    let text = taken();
     assert!(!text.contains("private") && !text.contains(CORP), "{text}");
     let requests: Vec<&str> = text
         .lines()

@@ -189,9 +189,7 @@ impl<'t> Parser<'t> {
                 Resolved::Schema(_) => return Err(expected),
             },
         };
-        if place.bare {
-            self.reading.note(Dialect::BareExtension);
-        }
+        self.reading.naming(place.naming);
         filterable(place)
     }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::path::{Selection, Target};
 use super::{Edited, Op, Operation, PatchError, ValueError, change, members, value};
 use crate::directory::{Attributes, MemberChange};
-use crate::schema::{Mutability, Place, Resolved, ResourceType, Schema, WRITTEN_CHARS};
+use crate::schema::{Mutability, Naming, Place, Resolved, ResourceType, Schema, WRITTEN_CHARS};
 use crate::scim::dialect::Dialect;
 use crate::scim::reading::Reading;
 
@@ -141,7 +141,8 @@ impl<'s, 'r> Edit<'s, 'r> {
                         self.reading.note(Dialect::PathKey);
                     }
                     let place = &selection.place;
-                    if within.is_none() && place.extension.is_some() && !place.bare {
+                    if within.is_none() && place.extension.is_some() && place.naming != Naming::Bare
+                    {
                         self.reading.note(Dialect::UrnKey);
                     }
                     self.attribute(op, &selection, Some(value), Named::ByKey)?;

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::PatchError;
 use crate::directory::{Attributes, fold};
-use crate::schema::{Attribute, Mutability, Place, ResourceType};
+use crate::schema::{Attribute, Mutability, Naming, Place, ResourceType};
 
 /// What it means that a request's result has no value where one was set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl<'s> Fixed<'s> {
                 extension,
                 attribute,
                 sub,
-                bare: false,
+                naming: Naming::Standard,
             };
             whole
                 .then(|| place(None))

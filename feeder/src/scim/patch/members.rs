@@ -1,6 +1,6 @@
 //! What an operation does to a group's members. They are named, never read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -57,23 +57,40 @@ pub(crate) fn change(
         ));
     }
     match (op, &selection.filter, value) {
-        (Op::Remove, Some(filter), None | Some(Value::Null)) => {
-            selected(filter, reading).map(MemberChange::Remove)
+        (Op::Remove, Some(filter), value) => {
+            let ids = selected(filter, reading)?;
+            // ConnId names whom it removes twice.
+            let again = match value.filter(|value| !value.is_null()) {
+                None => ids.clone(),
+                Some(value) => by_value(value, reading)?,
+            };
+            match same(&ids, &again) {
+                true => Ok(MemberChange::Remove(ids)),
+                false => Err(PatchError::Members(
+                    "the path and the value name different members",
+                )),
+            }
         }
-        (_, Some(_), _) => Err(PatchError::Path(
-            "members[…] can only be removed, and without a value",
-        )),
+        (_, Some(_), _) => Err(PatchError::Path("members[…] can only be removed")),
         (Op::Remove, None, None | Some(Value::Null)) => Ok(MemberChange::Set(Vec::new())),
-        (Op::Remove, None, Some(value)) => {
-            reading.note(Dialect::RemoveByValue);
-            let named = named(value, reading)?;
-            let ids = named.iter().map(|text| removed(text, reading));
-            Ok(MemberChange::Remove(ids.collect::<Result<_, _>>()?))
-        }
+        (Op::Remove, None, Some(value)) => by_value(value, reading).map(MemberChange::Remove),
         (Op::Add, None, Some(value)) => existing(value, reading).map(MemberChange::Add),
         (Op::Replace, None, Some(value)) => existing(value, reading).map(MemberChange::Set),
         (Op::Add | Op::Replace, None, None) => Err(PatchError::Members("no value")),
     }
+}
+
+/// The ids of those whom the value of a removal names.
+fn by_value(value: Value, reading: &mut Reading) -> Result<Vec<Uuid>, PatchError> {
+    reading.note(Dialect::RemoveByValue);
+    let named = named(value, reading)?;
+    named.iter().map(|text| removed(text, reading)).collect()
+}
+
+/// Whether both name the same, in whatever order.
+fn same(one: &[Uuid], other: &[Uuid]) -> bool {
+    let set = |ids: &[Uuid]| ids.iter().copied().collect::<BTreeSet<_>>();
+    set(one) == set(other)
 }
 
 /// The ids of members to be; each has to be one.
@@ -95,9 +112,16 @@ fn removed(text: &str, reading: &mut Reading) -> Result<Uuid, PatchError> {
     Ok(id)
 }
 
-/// The `value` of each member given: a list of objects, or one object.
+/// The `value` of each member given: a list of objects, or one object; ConnId has a mode with the list in an object.
 fn named(value: Value, reading: &mut Reading) -> Result<Vec<String>, PatchError> {
-    match decoded(value, reading) {
+    let value = match decoded(value, reading) {
+        Value::Object(mut object) if object.len() == 1 && object.contains_key("members") => {
+            reading.note(Dialect::WrappedValue);
+            object.remove("members").unwrap_or_default()
+        }
+        value => value,
+    };
+    match value {
         Value::Null => Ok(Vec::new()),
         Value::Array(members) => {
             let members = members.into_iter();

@@ -2,7 +2,6 @@
 
 use super::PatchError;
 use crate::schema::{Place, Resolved, ResourceType, Schema};
-use crate::scim::dialect::Dialect;
 use crate::scim::filter::{Filter, FilterError, Parser};
 use crate::scim::reading::Reading;
 
@@ -51,9 +50,7 @@ impl<'s> Target<'s> {
             }
         }
         parser.end().map_err(trailing)?;
-        if place.bare {
-            reading.note(Dialect::BareExtension);
-        }
+        reading.naming(place.naming);
         Ok(Target::Attribute(selection))
     }
 }

@@ -4,7 +4,7 @@ use axum::body::Body;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::written;
+use super::{ENTERPRISE, written};
 use crate::api::{Api, CORP, request};
 
 #[tokio::test]
@@ -157,6 +157,35 @@ async fn connid_asks_for_many_attributes_some_of_them_unknown() {
         (&user["title"], &user["active"]),
         (&json!("Dr"), &json!(true))
     );
+}
+
+#[tokio::test]
+async fn connid_puts_dots_behind_urns_and_names_twice_whom_it_removes() {
+    let api = Api::start().await;
+    let (anne, ben) = (api.user("anne").await, api.user("ben").await);
+    let path = format!("/Users/{anne}");
+    let operations = json!([
+        {"op": "replace", "path": format!("{ENTERPRISE}.employeeNumber"), "value": "56789"},
+        {"op": "add", "path": "emails", "value": [{"value": "a@x", "type": "work"}]},
+        {"op": "replace", "path": format!("{ENTERPRISE}.manager"), "value": {"value": ben}},
+        {"op": "remove", "path": "emails[value eq \"a@x\" or value eq \"b@x\"]", "value": null},
+    ]);
+    let answer = api.patch(&path, operations).await;
+    let expected = json!({"employeeNumber": "56789", "manager": {"value": ben}});
+    assert_eq!(answer.body[ENTERPRISE], expected, "{}", answer.body);
+    assert_eq!(answer.body.get("emails"), None);
+    let asked = format!("{path}?attributes={ENTERPRISE}.manager.value,userName");
+    let seen = api.get(&asked).await.body;
+    assert_eq!(seen[ENTERPRISE], json!({"manager": {"value": ben}}));
+
+    let group = api.group("Team", &[&anne, &ben]).await;
+    let remove = json!([{
+        "op": "remove", "path": format!("members[value eq \"{anne}\"]"),
+        "value": [{"value": anne, "$ref": format!("http://x/Users/{anne}"), "display": "anne"}],
+    }]);
+    let answer = api.patch(&format!("/Groups/{group}"), remove).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT, "{}", answer.body);
+    assert_eq!(api.members(&group).await, [ben]);
 }
 
 #[tokio::test]

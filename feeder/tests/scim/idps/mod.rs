@@ -2,6 +2,7 @@
 
 mod authentik;
 mod clients;
+mod dialect;
 mod entra;
 mod jumpcloud;
 mod keycloak;

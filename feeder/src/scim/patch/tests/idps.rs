@@ -347,6 +347,28 @@ fn a_removal_that_names_nobody_by_an_id_is_refused_and_not_passed_over() {
 }
 
 #[test]
+fn connid_names_twice_whom_it_removes_and_wraps_the_list() {
+    let path = format!("members[value eq \"{ANNE}\" or value eq \"{BOB}\"]");
+    for operation in [
+        json!({"op": "remove", "path": path}),
+        json!({"op": "remove", "path": path, "value": [{"value": BOB}, {"value": ANNE, "$ref": "x", "display": "y"}]}),
+        json!({"op": "remove", "path": path, "value": {"members": [{"value": ANNE}, {"value": BOB}]}}),
+    ] {
+        let changes = members_after(json!([operation]));
+        assert_eq!(changes, [MemberChange::Remove(vec![ANNE, BOB])]);
+    }
+    for (op, expected) in [
+        ("add", MemberChange::Add(vec![ANNE])),
+        ("remove", MemberChange::Remove(vec![ANNE])),
+        ("replace", MemberChange::Set(vec![ANNE])),
+    ] {
+        let value = json!({"members": [{"value": ANNE}]});
+        let changes = members_after(json!([{"op": op, "path": "members", "value": value}]));
+        assert_eq!(changes, [expected]);
+    }
+}
+
+#[test]
 fn thousands_of_steps_become_one_removal_and_one_addition() {
     let ids: Vec<Uuid> = (1..=3).map(Uuid::from_u128).collect();
     let step = |op: &str, id: Uuid| json!({"op": op, "path": "members", "value": [{"value": id}]});
@@ -439,6 +461,10 @@ fn a_shape_that_touches_members_and_is_not_understood_is_refused() {
         json!({"op": "remove", "path": "members[value ne \"x\"]"}),
         json!({"op": "remove", "path": "members[value eq \"x\"].display"}),
         json!({"op": "remove", "path": format!("members[value eq \"{ANNE}\"]"), "value": [{"value": BOB}]}),
+        json!({"op": "remove", "path": format!("members[value eq \"{ANNE}\"]"), "value": [{"value": ANNE}, {"value": BOB}]}),
+        json!({"op": "remove", "path": format!("members[value eq \"{ANNE}\"]"), "value": []}),
+        json!({"op": "add", "path": "members", "value": {"members": [{"value": ANNE}], "value": BOB}}),
+        json!({"op": "add", "path": "members", "value": {"Members": [{"value": ANNE}]}}),
         json!({"op": "replace", "path": format!("members[value eq \"{ANNE}\"]"), "value": {"value": BOB}}),
         json!({"op": "replace", "value": {"members.x": []}}),
         json!({"op": "replace", "value": {"members": [], "MEMBERS": []}}),
