@@ -1,9 +1,13 @@
 //! Attributes that a tenant's operator has defined, as SCIM clients meet them.
 
+use std::sync::mpsc;
+
+use futures::FutureExt as _;
 use http::{Method, StatusCode};
 use scimesh_feeder::directory::Refused;
 use scimesh_feeder::schema::{Kind, Schema};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use crate::api::{Api, OTHER};
 
@@ -742,4 +746,51 @@ async fn a_schema_is_no_news_for_a_filter() {
     let before = api.ledger.directory().revision();
     api.define(Kind::User, BADGE, json!([{"name": "x"}])).await;
     assert_eq!(api.ledger.directory().revision(), before);
+}
+
+#[tokio::test]
+async fn no_write_slips_a_value_under_a_schema_that_goes_meanwhile() {
+    let api = Api::start().await;
+    api.define(Kind::User, BADGE, json!([{"name": "x"}])).await;
+    let ada = format!("/Users/{}", api.user("ada").await);
+    let ben = format!("/Users/{}", api.user("ben").await);
+    let (start, started) = oneshot::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let busy = api.ledger.commit(move |_| {
+        let _ = start.send(());
+        let _ = released.recv();
+        Ok::<_, Refused>(())
+    });
+    let remove = api
+        .ledger
+        .commit(|draft| draft.remove_extension("corp", BADGE));
+    let write = async {
+        started.await.unwrap();
+        let badge = json!({"x": "v"});
+        let create = api.post("/Users", json!({"userName": "cyd", BADGE: badge}));
+        let replace = api.put(&ada, json!({"userName": "ada", BADGE: badge}));
+        let add = json!([{"op": "add", "value": {(BADGE): badge}}]);
+        let patch = api.patch(&ben, add);
+        let mut writes = [
+            create.boxed_local(),
+            replace.boxed_local(),
+            patch.boxed_local(),
+        ];
+        // From here on each has read the schemas that are about to change.
+        for write in &mut writes {
+            assert!(futures::poll!(write).is_pending());
+        }
+        release.send(()).unwrap();
+        futures::future::join_all(writes).await
+    };
+    let (busy, removed, answers) = futures::join!(busy, remove, write);
+    busy.unwrap();
+    removed.unwrap();
+    for answer in answers {
+        assert!(answer.status.is_success(), "{}", answer.body);
+        assert_eq!(answer.body["schemas"], json!([CORE]));
+    }
+    let directory = api.ledger.directory();
+    let mut users = directory.tenant("corp").unwrap().users();
+    assert!(users.all(|user| !user.attributes().contains_key(BADGE)));
 }
