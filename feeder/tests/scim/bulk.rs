@@ -664,6 +664,34 @@ async fn each_operation_sees_what_those_before_it_did() {
 }
 
 #[tokio::test]
+async fn an_operation_that_fails_halfway_leaves_nothing() {
+    let api = Api::start().await;
+    let anne = api.user("anne").await;
+    let team = api.group("team", &[]).await;
+    let patch = |members: &[&str]| {
+        let members = members.iter().map(|id| json!({"value": id}));
+        json!({"method": "PATCH", "path": format!("/Groups/{team}"), "data": {"Operations": [
+            {"op": "replace", "path": "displayName", "value": format!("with {}", members.len())},
+            {"op": "add", "path": "members", "value": members.collect::<Vec<_>>()},
+        ]}})
+    };
+    let done = api
+        .bulk(json!([
+            patch(&[&anne, NOBODY]),
+            group("g", "g", &[&anne, NOBODY]),
+            patch(&[])
+        ]))
+        .await;
+    assert_eq!(statuses(&done), ["400", "400", "204"]);
+    failed(&done[0], "400", Some("invalidValue"), NOBODY);
+    assert_eq!(done[2]["version"], "W/\"2\"");
+    let stored = api.get(&format!("/Groups/{team}")).await.body;
+    assert_eq!(stored["displayName"], "with 0");
+    assert_eq!(api.members(&team).await, [] as [&str; 0]);
+    assert_eq!(api.total("/Groups").await, 1);
+}
+
+#[tokio::test]
 async fn ids_are_the_servers_also_in_bulk() {
     let api = Api::start().await;
     let anne = api.user("anne").await;

@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 
 use crate::api::{Api, CORP, OTHER, request};
 
-/// A resource: one that was there before, or one that an operation of this Bulk creates.
+/// A resource: one that was there before, one that an operation of this Bulk creates, or none.
 #[derive(Debug, Clone)]
 enum Ref {
     Old(usize),
     New(usize),
+    Nobody,
 }
 
 #[derive(Debug, Clone)]
@@ -77,8 +78,10 @@ impl Posts {
 }
 
 fn old(reference: &Ref, ids: &[String]) -> String {
-    let (Ref::Old(number) | Ref::New(number)) = reference;
-    ids[number % ids.len()].clone()
+    match reference {
+        Ref::Old(number) | Ref::New(number) => ids[number % ids.len()].clone(),
+        Ref::Nobody => "00000000-0000-4000-8000-000000000000".to_owned(),
+    }
 }
 
 struct ByBulkId<'t> {
@@ -186,8 +189,9 @@ impl Step {
 
 fn reference() -> impl Strategy<Value = Ref> {
     prop_oneof![
-        (0..12_usize).prop_map(Ref::Old),
-        (0..12_usize).prop_map(Ref::New)
+        5 => (0..12_usize).prop_map(Ref::Old),
+        5 => (0..12_usize).prop_map(Ref::New),
+        1 => Just(Ref::Nobody),
     ]
 }
 
