@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
+use axum::body::HttpBody as _;
 use axum::extract::Request;
 use http::uri::Authority;
 use http::{HeaderMap, header};
@@ -19,6 +20,10 @@ use super::resource::View;
 use super::settings::Settings;
 use crate::directory::{Draft, Tenant, TokenHash};
 use crate::ledger::Ledger;
+
+/// Work on at most so many bytes is done at once, where it is asked for: to hand it to another thread and to hear of it costs as much as creating
+/// a user does.
+const BRIEF: usize = 8 << 10;
 
 /// Where the API is mounted.
 pub const BASE_PATH: &str = "/scim/v2";
@@ -43,6 +48,8 @@ pub(crate) struct Context {
     pub(crate) tenant: Arc<str>,
     /// The API's URL, without a slash at the end.
     pub(crate) base: Arc<str>,
+    /// How long the body is; of one that does not say, as long as can be.
+    pub(crate) body_bytes: usize,
     note: Note,
     bodies: Arc<Bodies>,
     /// The room of the request's body, for as long as anything works on it.
@@ -54,6 +61,11 @@ impl Context {
     pub(crate) fn new(api: Api, token: TokenHash, tenant: Arc<str>, request: &Request) -> Context {
         Context {
             base: base_url(&api.settings, request).into(),
+            body_bytes: request
+                .body()
+                .size_hint()
+                .upper()
+                .map_or(usize::MAX, |bytes| bytes as usize),
             note: request.extensions().get().cloned().unwrap_or_default(),
             ledger: api.ledger,
             settings: api.settings,
@@ -156,6 +168,21 @@ impl Context {
                 Err(Error::Unavailable)
             }
         }
+    }
+
+    /// The same for work that grows with so many bytes, and with nothing else.
+    pub(crate) async fn compute_on<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce(&mut Reading) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        if bytes > BRIEF {
+            return self.compute(work).await;
+        }
+        let mut reading = self.reading();
+        let result = work(&mut reading);
+        self.note.seen(reading.seen());
+        result
     }
 }
 

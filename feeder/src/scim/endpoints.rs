@@ -88,7 +88,7 @@ pub(crate) async fn patch(
     Json(body): Json,
 ) -> Result<Response, Error> {
     let parse = |reading: &mut _| Ok(Operation::parse(body, reading)?);
-    let operations = context.compute(parse).await?;
+    let operations = context.compute_on(context.body_bytes, parse).await?;
     let if_match = IfMatch::of(&headers);
     let stored = write::change(&context, kind, id, if_match, Edit::Patch(operations)).await?;
     match kind {
@@ -116,6 +116,11 @@ async fn answer(
     query: Query,
 ) -> Result<Response, Error> {
     context.note().resource(stored.id());
+    // What was made has no more than the body gave it; others may be in any number of groups, or have any number of members.
+    let bytes = match status {
+        StatusCode::CREATED => context.body_bytes,
+        _ => usize::MAX,
+    };
     let tenant = context.read()?;
     let about = context.clone();
     let render = move |reading: &mut Reading| {
@@ -128,6 +133,6 @@ async fn answer(
         let rendering = Rendering::new(tenant, base, among, &query, Envelope::None, vec![stored]);
         Ok((rendering.begin(), location, tag))
     };
-    let (begun, location, tag) = context.compute(render).await?;
+    let (begun, location, tag) = context.compute_on(bytes, render).await?;
     Ok(reply::resource(status, begun.body(), &location, &tag))
 }

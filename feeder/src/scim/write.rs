@@ -58,7 +58,7 @@ pub(crate) async fn create(context: &Context, kind: Kind, body: Value) -> Result
             let body = Value::clone(&body);
             Ok(patch::create(made_by.of(kind), body, reading)?)
         };
-        let edited = context.compute(edit).await?;
+        let edited = context.compute_on(context.body_bytes, edit).await?;
         let name = context.tenant.clone();
         let command = move |draft: &mut Draft| {
             if !Arc::ptr_eq(draft.tenant(&name)?.schemas(), &schemas) {
@@ -85,8 +85,11 @@ pub(crate) async fn change(
         let base = Base::of(&*context.read()?, kind, id)?;
         if_match.check(base.stored.meta())?;
         let (from, edit) = (base.clone(), edit.clone());
+        let bytes = context
+            .body_bytes
+            .saturating_add(base.stored.document().len());
         let edited = context
-            .compute(move |reading| from.edit(&edit, reading))
+            .compute_on(bytes, move |reading| from.edit(&edit, reading))
             .await?;
         let (name, if_match) = (context.tenant.clone(), if_match.clone());
         let command = move |draft: &mut Draft| {

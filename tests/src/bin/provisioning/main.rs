@@ -61,7 +61,9 @@ async fn main() -> Result<()> {
     );
 
     let mut feeder = Feeder::new(dir.path())?;
-    feeder.start().await?;
+    // One client with one token, and as much as it can: more than anybody's limit should be.
+    let arguments_of_serve = ["--scim-limit", "requests-per-second=1000000"];
+    feeder.start_with(&arguments_of_serve).await?;
     let tenant = async |name| -> Result<Service> {
         let scim = feeder
             .create_tenant(name, &format!("https://idp.{name}.example"))
