@@ -121,7 +121,13 @@ impl Meta {
         let tag = shown.get("version").and_then(Value::as_str);
         let time = shown.get("lastModified").and_then(Value::as_str);
         let other_tag = tag.is_some_and(|tag| self.tags.last().is_none_or(|newest| newest != tag));
-        let other_time = time.is_some_and(|time| self.modified.shown.as_deref() != Some(time));
+        let other_time = time.is_some_and(|time| match &self.modified.shown {
+            Some(shown) => shown != time,
+            // It was never shown: then it is later than the change before.
+            None => time
+                .parse()
+                .is_ok_and(|time: Timestamp| time > self.modified.at.1),
+        });
         if let Some(at) = self.doubt
             && (other_tag || other_time)
         {
