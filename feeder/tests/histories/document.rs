@@ -271,14 +271,14 @@ impl Document {
         match (op, filter, value) {
             (Op::Remove, Some(filter), None) => {
                 for id in alternatives(filter).ok_or(INVALID_VALUE)? {
-                    self.members.remove(&any_spelling(&id));
+                    self.members.remove(&any_spelling(&id)?);
                 }
             }
             (_, Some(_), _) => return Err(INVALID_PATH),
             (Op::Remove, None, None) => self.members.clear(),
             (Op::Remove, None, Some(value)) => {
                 for id in member_ids(value)? {
-                    self.members.remove(&any_spelling(&id));
+                    self.members.remove(&any_spelling(&id)?);
                 }
             }
             (op, None, value) => {
@@ -404,10 +404,8 @@ fn alternatives(filter: &Filter) -> Option<Vec<String>> {
     }
 }
 
-/// Whoever is to go goes under any spelling of the id: nobody must be thought out who is in.
-fn any_spelling(id: &str) -> String {
-    match Uuid::try_parse(id) {
-        Ok(id) => id.to_string(),
-        Err(_) => id.to_owned(),
-    }
+/// Whoever is to go goes under any spelling of the id; what is no id at all is refused. Nobody must be thought out who is in.
+fn any_spelling(id: &str) -> Result<String, Refusal> {
+    let id = Uuid::try_parse(id).map_err(|_| INVALID_VALUE)?;
+    Ok(id.to_string())
 }

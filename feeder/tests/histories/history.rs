@@ -7,13 +7,11 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::attributes::Kind;
+use super::bulk;
 use super::request::{Action, Listing, Request};
 use super::server::{Answer, Server};
 use super::service::{Expected, Seen, Service, Tenant};
 use super::step::Step;
-
-/// Requests after which all that there is is compared.
-const EVERY: usize = 6;
 
 /// Plays a history. An error is what a person needs to see: the requests, and in what the answers differ.
 pub(crate) async fn play(steps: &[Step]) -> Result<(), String> {
@@ -22,15 +20,14 @@ pub(crate) async fn play(steps: &[Step]) -> Result<(), String> {
         service: Service::default(),
         transcript: String::new(),
     };
-    let mut sent = 0;
     for step in steps {
         for request in step.requests() {
             let request = step.bind(&request, &played.service);
             played.exchange(&request).await?;
-            sent += 1;
-            if sent % EVERY == 0 {
-                played.compare_all(false).await?;
-            }
+        }
+        if let Step::Compare = step {
+            played.compare_all(false).await?;
+            let _ = writeln!(played.transcript, "  all that there is");
         }
     }
     played.compare_all(true).await?;
@@ -51,6 +48,11 @@ impl Played {
         let answer = self.server.send(request).await;
         let at = (before, Timestamp::now());
         let _ = writeln!(self.transcript, "  {request}\n     -> {}", answer.status);
+        if let Action::Bulk(requests, errors) = &request.action {
+            let tenant = &mut self.service.tenants[request.tenant];
+            let differs = bulk::differs(tenant, requests, *errors, &answer, at);
+            return differs.map_err(|what| self.failure(request, &answer, &what));
+        }
         let new = match (&request.action, answer.body.get("id")) {
             (Action::Create(..), Some(Value::String(id))) => id.clone(),
             _ => Uuid::nil().to_string(),
@@ -66,7 +68,7 @@ impl Played {
         let seen = Seen {
             new: &new,
             at,
-            refused: answer.status == 400,
+            status: answer.status,
         };
         let expected = tenant.answer(request, seen);
         let differs = differs(tenant, request, &expected, &answer);

@@ -13,6 +13,7 @@
 )]
 
 mod attributes;
+mod bulk;
 mod document;
 mod filter;
 mod generate;
@@ -40,7 +41,7 @@ use step::Step;
 /// Histories if nobody says how many.
 const HISTORIES: u64 = 2000;
 /// Shorter histories that are tried at most after one has failed.
-const SHRINKS: usize = 3000;
+const SHRINKS: usize = 2000;
 
 #[test]
 fn the_server_does_what_the_model_does() {
@@ -106,10 +107,12 @@ fn check(number: u64) -> Option<String> {
 }
 
 fn play(steps: &[Step]) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
     let play = || runtime.unwrap().block_on(history::play(steps));
     match catch_unwind(AssertUnwindSafe(play)) {
         Ok(result) => result,
-        Err(_) => Err(format!("a panic in {steps:#?}")),
+        Err(_) => Err(format!("a panic in {steps:?}")),
     }
 }

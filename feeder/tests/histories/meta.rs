@@ -83,12 +83,17 @@ impl Meta {
         self.doubt = Some(at);
     }
 
-    /// Whether `If-Match` lets the request pass. A version is never used twice.
-    pub(crate) fn matches(&self, tags: &str) -> bool {
-        tags.split(',').map(str::trim).any(|tag| {
-            let newest = self.tags.last().filter(|_| self.current);
-            tag == "*" || newest.is_some_and(|newest| tag == newest || tag == &newest[2..])
-        })
+    /// Whether `If-Match` lets the request pass; none if it may or may not. A version is never used twice.
+    pub(crate) fn matches(&self, tags: &str) -> Option<bool> {
+        let mut tags = tags.split(',').map(str::trim);
+        let newest = self.tags.last().filter(|_| self.current);
+        let any = tags.clone().any(|tag| tag == "*");
+        let met = tags.any(|tag| newest.is_some_and(|newest| tag == newest || tag == &newest[2..]));
+        match self.doubt {
+            _ if any => Some(true),
+            Some(_) if met => None,
+            _ => Some(met),
+        }
     }
 
     /// The versions that were shown, the newest last.
@@ -116,7 +121,13 @@ impl Meta {
         let tag = shown.get("version").and_then(Value::as_str);
         let time = shown.get("lastModified").and_then(Value::as_str);
         let other_tag = tag.is_some_and(|tag| self.tags.last().is_none_or(|newest| newest != tag));
-        let other_time = time.is_some_and(|time| self.modified.shown.as_deref() != Some(time));
+        let other_time = time.is_some_and(|time| match &self.modified.shown {
+            Some(shown) => shown != time,
+            // It was never shown: then it is later than the change before.
+            None => time
+                .parse()
+                .is_ok_and(|time: Timestamp| time > self.modified.at.1),
+        });
         if let Some(at) = self.doubt
             && (other_tag || other_time)
         {

@@ -27,6 +27,8 @@ pub(crate) enum Action {
     Delete(Kind, String),
     Read(Kind, String),
     List(Kind, Listing),
+    /// Several at once. The `bulkId` of the second is `b1`.
+    Bulk(Vec<Request>, Option<u64>),
     /// A body that nobody understands, and what becomes of it.
     Broken(Kind, &'static str),
 }
@@ -147,6 +149,10 @@ impl Request {
                     ..listing.clone()
                 },
             ),
+            Action::Bulk(requests, errors) => {
+                let requests = requests.iter().map(|request| request.map(f));
+                Action::Bulk(requests.collect(), *errors)
+            }
             Action::Broken(kind, body) => Action::Broken(*kind, body),
         };
         Request {
@@ -162,13 +168,13 @@ impl Request {
             | Action::Patch(kind, id, _)
             | Action::Delete(kind, id)
             | Action::Read(kind, id) => Some((*kind, id)),
-            Action::Create(..) | Action::List(..) | Action::Broken(..) => None,
+            Action::Create(..) | Action::List(..) | Action::Bulk(..) | Action::Broken(..) => None,
         }
     }
 
     pub(crate) fn method(&self) -> Method {
         match &self.action {
-            Action::Create(..) | Action::Broken(..) => Method::POST,
+            Action::Create(..) | Action::Bulk(..) | Action::Broken(..) => Method::POST,
             Action::Replace(..) => Method::PUT,
             Action::Patch(..) => Method::PATCH,
             Action::Delete(..) => Method::DELETE,
@@ -183,6 +189,7 @@ impl Request {
             (Action::Create(kind, _) | Action::List(kind, _) | Action::Broken(kind, _), None) => {
                 kind.endpoint().to_owned()
             }
+            (Action::Bulk(..), None) => "/Bulk".to_owned(),
             (action, None) => panic!("{action:?} is about something"),
         }
     }
@@ -208,15 +215,48 @@ impl Request {
     /// The body's text.
     pub(crate) fn body(&self) -> Option<String> {
         match &self.action {
-            Action::Create(_, keys) | Action::Replace(_, _, keys) => Some(object(keys).to_string()),
+            Action::Broken(_, body) => Some((*body).to_owned()),
+            _ => self.json().map(|body| body.to_string()),
+        }
+    }
+
+    fn json(&self) -> Option<Value> {
+        match &self.action {
+            Action::Create(_, keys) | Action::Replace(_, _, keys) => Some(object(keys)),
             Action::Patch(_, _, operations) => {
                 let operations: Vec<Value> = operations.iter().map(Operation::json).collect();
                 let schema = "urn:ietf:params:scim:api:messages:2.0:PatchOp";
-                Some(json!({"schemas": [schema], "Operations": operations}).to_string())
+                Some(json!({"schemas": [schema], "Operations": operations}))
             }
-            Action::Broken(_, body) => Some((*body).to_owned()),
-            Action::Delete(..) | Action::Read(..) | Action::List(..) => None,
+            Action::Bulk(requests, errors) => {
+                let requests = requests.iter().enumerate();
+                let operations: Vec<Value> = requests
+                    .map(|(index, request)| request.operation(index))
+                    .collect();
+                let schema = "urn:ietf:params:scim:api:messages:2.0:BulkRequest";
+                Some(json!({
+                    "schemas": [schema],
+                    "failOnErrors": errors,
+                    "Operations": operations,
+                }))
+            }
+            Action::Delete(..) | Action::Read(..) | Action::List(..) | Action::Broken(..) => None,
         }
+    }
+
+    /// As an operation of a Bulk.
+    fn operation(&self, index: usize) -> Value {
+        let mut operation = json!({"method": self.method().as_str(), "path": self.path()});
+        if let Action::Create(..) = self.action {
+            operation["bulkId"] = bulk_id(index).into();
+        }
+        if let Some(version) = &self.if_match {
+            operation["version"] = version.as_str().into();
+        }
+        if let Some(data) = self.json() {
+            operation["data"] = data;
+        }
+        operation
     }
 }
 
@@ -256,6 +296,11 @@ fn object(keys: &Keys) -> Value {
             .map(|(path, value)| (path.to_string(), value.clone()))
             .collect(),
     )
+}
+
+/// What a Bulk calls the resource that this operation creates.
+pub(crate) fn bulk_id(operation: usize) -> String {
+    format!("b{operation}")
 }
 
 /// A JSON value with every string in it mapped.

@@ -30,6 +30,8 @@ pub(crate) struct Tenant {
     pub(crate) resources: Vec<Resource>,
     /// Ids that were somebody's.
     pub(crate) gone: Vec<String>,
+    /// Ids of those that are created together with who is being created.
+    pub(crate) coming: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -62,8 +64,8 @@ pub(crate) struct Seen<'a> {
     pub(crate) new: &'a str,
     /// When.
     pub(crate) at: Window,
-    /// Whether it was refused, where it may be.
-    pub(crate) refused: bool,
+    /// Its status, where it may be the one or the other.
+    pub(crate) status: u16,
 }
 
 impl Tenant {
@@ -99,6 +101,7 @@ impl Tenant {
             },
             Action::List(kind, listing) => self.list(*kind, listing),
             Action::Broken(..) => Expected::Refused(vec![INVALID_SYNTAX]),
+            Action::Bulk(..) => panic!("a Bulk has an answer for each of its operations"),
             Action::Replace(kind, id, _)
             | Action::Patch(kind, id, _)
             | Action::Delete(kind, id) => {
@@ -112,10 +115,11 @@ impl Tenant {
                     return Expected::Refused([vec![NOT_FOUND], syntax].concat());
                 };
                 let mut refused = Vec::new();
-                if let Some(tags) = &request.if_match
-                    && !old.meta.matches(tags)
-                {
-                    refused.push(PRECONDITION_FAILED);
+                let met = request.if_match.as_ref().map(|tags| old.meta.matches(tags));
+                match met {
+                    Some(Some(false)) => refused.push(PRECONDITION_FAILED),
+                    Some(None) if seen.status == 412 => refused.push(PRECONDITION_FAILED),
+                    _ => {}
                 }
                 match &request.action {
                     Action::Replace(_, _, body) => self.replace(&old, body, refused, at),
@@ -186,7 +190,7 @@ impl Tenant {
             refused.extend(document.operation(operation));
             touched |= document != before;
             // Who is added and removed again may have to exist, or not.
-            if seen.refused
+            if seen.status == 400
                 && self
                     .with(old, document.clone())
                     .members_fault(&document)
@@ -284,6 +288,11 @@ impl Tenant {
             let name = document.attributes.get("userName")?;
             Some(folded(name.as_str()?))
         };
+        // Names that look alike, but for what nobody sees, are not given.
+        let written = document.attributes.get("userName").and_then(Value::as_str);
+        if written.is_some_and(|name| name.trim() != name) {
+            faults.push(INVALID_VALUE);
+        }
         let others = self.of(Kind::User).filter(|other| other.id != id);
         if let Some(mine) = name(document)
             && others
@@ -297,7 +306,9 @@ impl Tenant {
     }
 
     fn members_fault(&self, document: &Document) -> Option<Refusal> {
-        let exists = |member: &String| self.resources.iter().any(|r| r.id == *member);
+        let exists = |member: &String| {
+            self.resources.iter().any(|r| r.id == *member) || self.coming.contains(member)
+        };
         let fine = document.members.iter().all(exists) && nesting::depth(self) <= DEPTH;
         (!fine).then_some(INVALID_VALUE)
     }

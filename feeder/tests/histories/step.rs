@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::attributes::Kind;
-use super::request::{Action, Path, Request};
+use super::request::{Action, Path, Request, bulk_id};
 use super::service::{Service, Tenant};
 
 #[derive(Debug, Clone)]
@@ -14,11 +14,14 @@ pub(crate) enum Step {
         tenant: usize,
         groups: usize,
     },
+    /// All that there is is compared.
+    Compare,
 }
 
 impl Step {
     pub(crate) fn requests(&self) -> Vec<Request> {
         match self {
+            Step::Compare => Vec::new(),
             Step::One(request) => vec![Request::clone(request)],
             Step::Chain { tenant, groups } => {
                 let link = |number: usize| {
@@ -44,28 +47,55 @@ impl Step {
     pub(crate) fn bind(&self, request: &Request, service: &Service) -> Request {
         let tenant = &service.tenants[request.tenant];
         let other = &service.tenants[1 - request.tenant];
-        let mut bound = request.map(&|text| replaced(text, tenant, other));
-        if let Some(tags) = &bound.if_match {
-            let (kind, id) = bound.about().unwrap();
-            let held = tenant.find(kind, id);
-            let known = held.map(|held| held.meta.tags()).unwrap_or_default();
-            let newest = known.last().map_or("W/\"none\"", String::as_str);
-            let first = known.first().map_or("W/\"none\"", String::as_str);
-            let tags = tags.replace("<tag>", newest).replace("<first tag>", first);
-            bound.if_match = Some(tags.replace("<bare tag>", &newest[2..]));
+        let posts: Option<Vec<usize>> = match &request.action {
+            Action::Bulk(requests, _) => Some(
+                (0..requests.len())
+                    .filter(|index| matches!(requests[*index].action, Action::Create(..)))
+                    .collect(),
+            ),
+            _ => None,
+        };
+        let mut bound = request.map(&|text| replaced(text, tenant, other, posts.as_deref()));
+        if let Action::Bulk(requests, _) = &mut bound.action {
+            for request in requests {
+                tags_of(request, tenant);
+            }
         }
+        tags_of(&mut bound, tenant);
         bound
     }
 }
 
+/// Puts versions in the place of placeholders.
+fn tags_of(bound: &mut Request, tenant: &Tenant) {
+    if let Some(tags) = &bound.if_match {
+        let (kind, id) = bound.about().unwrap();
+        let held = tenant.find(kind, id);
+        let known = held.map(|held| held.meta.tags()).unwrap_or_default();
+        let newest = known.last().map_or("W/\"none\"", String::as_str);
+        let first = known.first().map_or("W/\"none\"", String::as_str);
+        let tags = tags.replace("<tag>", newest).replace("<first tag>", first);
+        bound.if_match = Some(tags.replace("<bare tag>", &newest[2..]));
+    }
+}
+
 /// Puts ids in the place of placeholders; an id of nobody where there is nobody.
-fn replaced(text: &str, tenant: &Tenant, other: &Tenant) -> String {
+fn replaced(text: &str, tenant: &Tenant, other: &Tenant, posts: Option<&[usize]>) -> String {
     let (Some(start), Some(end)) = (text.find('<'), text.find('>')) else {
         return text.to_owned();
     };
     let (what, number) = text[start + 1..end].split_once(' ').unwrap();
+    if let Some(posts) = posts
+        && what == "new"
+    {
+        // What the Bulk creates; a name that nobody has, if it creates nothing.
+        let number: usize = number.parse().unwrap();
+        let post = posts.get(number % posts.len().max(1));
+        let name = post.map_or("nothing".to_owned(), |post| bulk_id(*post));
+        return format!("{}bulkId:{name}{}", &text[..start], &text[end + 1..]);
+    }
     let all: Vec<&String> = match what {
-        "user" | "USER" => tenant.of(Kind::User).map(|r| &r.id).collect(),
+        "user" | "USER" | "new" => tenant.of(Kind::User).map(|r| &r.id).collect(),
         "group" | "newest" => tenant.of(Kind::Group).map(|r| &r.id).collect(),
         "gone" => tenant.gone.iter().collect(),
         "foreign" => other.of(Kind::User).map(|r| &r.id).collect(),

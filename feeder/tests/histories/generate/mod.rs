@@ -14,17 +14,52 @@ use super::attributes::{ENTERPRISE, Kind};
 use super::request::{Action, Listing, Request};
 use super::step::Step;
 
-/// Steps of a history at most.
-const LONGEST: usize = 30;
+/// Steps of a history at most, after those that create somebody.
+const LONGEST: usize = 25;
 
 /// A history.
 pub(crate) fn history() -> impl Strategy<Value = Vec<Step>> {
-    vec(step(), 4..LONGEST)
+    let create = |tenant: usize, kind: Kind, body: BoxedStrategy<_>| {
+        body.prop_map(move |keys| {
+            let action = Action::Create(kind, keys);
+            Step::One(Box::new(whole(tenant, action)))
+        })
+    };
+    let some = |tenant: usize, users: usize, groups: usize| {
+        (
+            vec(
+                create(tenant, Kind::User, bodies::new_user().boxed()),
+                0..users,
+            ),
+            vec(
+                create(tenant, Kind::Group, bodies::group().boxed()),
+                0..groups,
+            ),
+        )
+    };
+    // Somebody has to be there for anything to happen to them.
+    (some(0, 6, 5), some(1, 4, 3), vec(step(), 4..LONGEST)).prop_map(
+        |((users, groups), (others, their_groups), steps)| {
+            [users, groups, others, their_groups, steps].concat()
+        },
+    )
+}
+
+/// A request that wants to see everything.
+fn whole(tenant: usize, action: Action) -> Request {
+    Request {
+        tenant,
+        action,
+        attributes: None,
+        excluded: None,
+        if_match: None,
+    }
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         40 => request().prop_map(|request| Step::One(Box::new(request))),
+        5 => Just(Step::Compare),
         1 => (tenant(), 2..=17_usize).prop_map(|(tenant, groups)| Step::Chain { tenant, groups }),
     ]
 }
@@ -96,9 +131,37 @@ const SELECTED: &[&str] = &[
 
 fn action() -> impl Strategy<Value = Action> {
     prop_oneof![
+        40 => writing(),
+        3 => values::kind().prop_flat_map(|kind| {
+            values::target(kind).prop_map(move |id| Action::Read(kind, id))
+        }),
+        8 => list(),
+        4 => (vec(operation(), 1..7), option::weighted(0.3, 0..3_u64))
+            .prop_map(|(requests, errors)| Action::Bulk(requests, errors)),
+        1 => (values::kind(), select(BROKEN)).prop_map(|(kind, body)| Action::Broken(kind, body)),
+    ]
+}
+
+/// An operation of a Bulk.
+fn operation() -> impl Strategy<Value = Request> {
+    let version = prop_oneof![
+        8 => Just(None),
+        1 => select(&["<tag>", "<first tag>"][..]).prop_map(Some),
+    ];
+    (writing(), version).prop_map(|(action, version)| {
+        let mut request = whole(0, action);
+        if request.about().is_some() {
+            request.if_match = version.map(str::to_owned);
+        }
+        request
+    })
+}
+
+fn writing() -> impl Strategy<Value = Action> {
+    prop_oneof![
         8 => bodies::new_user().prop_map(|keys| Action::Create(Kind::User, keys)),
         5 => bodies::group().prop_map(|keys| Action::Create(Kind::Group, keys)),
-        4 => (values::target(Kind::User), bodies::user())
+        4 => (values::target(Kind::User), prop_oneof![3 => bodies::new_user().boxed(), 1 => bodies::user().boxed()])
             .prop_map(|(id, keys)| Action::Replace(Kind::User, id, keys)),
         4 => (values::target(Kind::Group), bodies::group())
             .prop_map(|(id, keys)| Action::Replace(Kind::Group, id, keys)),
@@ -109,11 +172,6 @@ fn action() -> impl Strategy<Value = Action> {
         4 => values::kind().prop_flat_map(|kind| {
             values::target(kind).prop_map(move |id| Action::Delete(kind, id))
         }),
-        3 => values::kind().prop_flat_map(|kind| {
-            values::target(kind).prop_map(move |id| Action::Read(kind, id))
-        }),
-        8 => list(),
-        1 => (values::kind(), select(BROKEN)).prop_map(|(kind, body)| Action::Broken(kind, body)),
     ]
 }
 

@@ -24,6 +24,7 @@ pub(super) fn target(kind: Kind) -> BoxedStrategy<String> {
     prop_oneof![
         30 => numbered(right),
         1 => numbered(wrong),
+        2 => numbered("new"),
         1 => numbered("gone"),
         1 => numbered("foreign"),
         1 => select(&["<USER 0>", "0"][..]).prop_map(str::to_owned),
@@ -36,6 +37,7 @@ pub(super) fn member_id() -> BoxedStrategy<String> {
     prop_oneof![
         24 => numbered("user"),
         16 => numbered("group"),
+        6 => numbered("new"),
         1 => numbered("gone"),
         1 => numbered("foreign"),
         1 => select(&["<USER 0>", "<USER 1>", "anne"][..]).prop_map(str::to_owned),
@@ -91,7 +93,7 @@ pub(super) fn name() -> impl Strategy<Value = Value> {
 }
 
 pub(super) fn manager() -> impl Strategy<Value = Value> {
-    let id = || select(&["m1", "m2", "M1"][..]);
+    let id = || select(&["m1", "m2", "M1", "m1", "<new 1>"][..]);
     prop_oneof![
         4 => id().prop_map(|id| json!({"value": id})),
         2 => id().prop_map(Value::from),
