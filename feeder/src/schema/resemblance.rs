@@ -7,6 +7,9 @@ const MIN_CHARS: usize = 3;
 /// A shorter beginning of a name says nothing.
 const MIN_PREFIX: usize = 4;
 
+/// What stands between words where others use capitals.
+const SEPARATORS: [char; 3] = ['_', '-', ' '];
+
 /// How far a name is from a known one; less is nearer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Distance {
@@ -33,12 +36,22 @@ impl Plain {
             chars: ['\0'; MAX_CHARS],
             length: 0,
         };
-        let letters = name.chars().filter(|c| !"_- ".contains(*c));
+        let letters = name.chars().filter(|c| !SEPARATORS.contains(c));
         for letter in letters {
             *plain.chars.get_mut(plain.length)? = letter.to_ascii_lowercase();
             plain.length += 1;
         }
         Some(plain)
+    }
+
+    /// Whether one of the first two letters fits: otherwise more than one is wrong. Most known names need no closer look.
+    fn begins_like(&self, known: &str) -> bool {
+        let mut known = known.chars().filter(|c| !SEPARATORS.contains(c));
+        let mut letter = || known.next().map(|c| c.to_ascii_lowercase());
+        let known = [letter(), letter()];
+        let written = [self.chars().first(), self.chars().get(1)];
+        let fits = |letter: &Option<&char>| letter.is_some() && known.contains(&letter.copied());
+        written.iter().any(fits)
     }
 
     fn chars(&self) -> &[char] {
@@ -47,6 +60,9 @@ impl Plain {
 
     /// How far this is from a known name; none if it does not resemble it.
     pub(super) fn distance(&self, known: &str) -> Option<Distance> {
+        if !self.begins_like(known) {
+            return None;
+        }
         let known = Plain::new(known)?;
         let (known, written) = (known.chars(), self.chars());
         if written.len() < MIN_CHARS {

@@ -59,7 +59,7 @@ macro_rules! limits {
 limits! {
     BodyBytes, body_bytes = 16 << 20, "body-bytes", "bytes in a body";
     BodiesBytes, bodies_bytes = 64 << 20, "bodies-bytes", "bytes of bodies at once, over all requests";
-    BodyMemory, body_memory = 256 << 20, "body-memory", "bytes of memory for the values of a body";
+    BodyMemory, body_memory = 128 << 20, "body-memory", "bytes of memory for the values of a body";
     JsonDepth, json_depth = 32, "json-depth", "lists and objects inside each other";
     RequestSeconds, request_seconds = 60, "request-seconds", "seconds for a request";
     UrlBytes, url_bytes = 16 << 10, "url-bytes", "bytes in a URL";

@@ -5,7 +5,7 @@ use super::limits::{Exceeded, Limit, Limits};
 use crate::schema::{Naming, Unknown};
 
 /// What it takes to find out what an unknown name resembles: it is compared with every known one.
-const UNKNOWN_STEPS: usize = 100;
+const UNKNOWN_STEPS: usize = 500;
 
 /// Passed to whatever reads a part of the request.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -9,6 +9,7 @@
 
 mod administration;
 mod apply;
+mod bounds;
 mod exposure;
 mod extensions;
 mod feed;

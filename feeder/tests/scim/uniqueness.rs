@@ -1,4 +1,4 @@
-//! What is one name, and what is another (docs/scim-names.md).
+//! What is one name, and what is another (docs/scim.md).
 
 use http::StatusCode;
 use serde_json::{Value, json};
