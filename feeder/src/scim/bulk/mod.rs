@@ -10,6 +10,8 @@
 
 mod edits;
 mod error;
+#[cfg(any(fuzzing, test))]
+pub(super) mod fuzzing;
 mod ids;
 mod order;
 mod plan;

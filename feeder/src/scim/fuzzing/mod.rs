@@ -8,15 +8,18 @@
     reason = "a property that does not hold is told by a panic; no other build has this module"
 )]
 
-mod keys;
 pub(crate) mod print;
+mod scan;
 
 use std::sync::LazyLock;
 
 use axum::extract::Query as Pairs;
+use scimesh_proto::digest::Key;
+use scimesh_proto::position::History;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::bulk;
 use super::filter::{Filter, FilterError};
 use super::json::{self, JsonError};
 use super::limits::{Limit, Limits};
@@ -25,24 +28,28 @@ use super::patch::{self, Edited, Op, Operation, PatchError};
 use super::projection::Projection;
 use super::query::Query;
 use super::reading::Reading;
-use crate::directory::{Attributes, MemberChange};
-use crate::schema::{Kind, ResourceType, Schema, Schemas};
+use crate::directory::{Attributes, Directory, Draft, Keys, MemberChange};
+use crate::schema::{Kind, Resolved, ResourceType, Schema, Schemas, narrows};
 
 /// Steps that one text may ask for here. Enough for anything this long, and little enough that a fuzzer's run is not spent on one text.
 const WORK: usize = 1_000_000;
 
 fn reading() -> Reading {
-    Reading::new(Limits {
+    Reading::new(limits())
+}
+
+fn limits() -> Limits {
+    Limits {
         work: WORK,
         ..Limits::default()
-    })
+    }
 }
 
 /// Those of every tenant, and an extension of users with what they have no example of.
 pub(crate) fn schemas() -> &'static Schemas {
     static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| {
         let standard = Schemas::standard();
-        let extension = serde_json::from_value::<Schema>(extension());
+        let extension = serde_json::from_value::<Schema>(badge());
         match extension.map(|schema| (standard.admit(Kind::User, &schema), schema)) {
             Ok((Ok(()), schema)) => standard.with(Kind::User, schema),
             refused => panic!("{refused:?}"),
@@ -51,7 +58,7 @@ pub(crate) fn schemas() -> &'static Schemas {
     &SCHEMAS
 }
 
-fn extension() -> Value {
+fn badge() -> Value {
     json!({
         "id": "urn:example:params:scim:schemas:Badge",
         "attributes": [
@@ -71,7 +78,8 @@ fn extension() -> Value {
             {"name": "cards", "type": "complex", "multiValued": true, "subAttributes": [
                 {"name": "value", "type": "integer"},
                 {"name": "primary", "type": "boolean"},
-                {"name": "until", "type": "dateTime"}
+                {"name": "until", "type": "dateTime"},
+                {"name": "code", "returned": "never"}
             ]}
         ]
     })
@@ -158,15 +166,14 @@ pub fn filter(bytes: &[u8]) {
                 assert_eq!(print::filter(&again), printed);
                 assert_eq!(again.matches(&resource), matches, "{printed}");
             }
-            Err(error) => assert!(nests_deeper(&error), "{printed}: {error}"),
+            Err(error) => assert!(is_too_much(&error), "{printed}: {error}"),
         }
     }
 }
 
-/// `a[b].c eq 1` printed as `a[(b) and c eq 1]` nests one level deeper and is longer, which may be too much.
-fn nests_deeper(error: &FilterError) -> bool {
-    let limits = [Limit::FilterDepth, Limit::FilterBytes];
-    matches!(error, FilterError::Exceeded(exceeded) if limits.contains(&exceeded.limit))
+/// By the grammar, `a[b].c eq 1` is `a[(b) and c eq 1]`, which nests one level deeper, and names are longer with their URNs.
+fn is_too_much(error: &FilterError) -> bool {
+    matches!(error, FilterError::Exceeded(_))
 }
 
 /// A path that is accepted means the same when it is written by the grammar, and every operation on it leaves a proper resource.
@@ -181,7 +188,7 @@ pub fn path(bytes: &[u8]) {
         let printed = print::path(&target);
         match Target::parse(&printed, resources, &mut reading()) {
             Ok(again) => assert_eq!(print::path(&again), printed),
-            Err(PatchError::Filter(error)) if nests_deeper(&error) => {}
+            Err(PatchError::Filter(error)) if is_too_much(&error) => {}
             Err(error) => panic!("{printed}: {error}"),
         }
         for op in [Op::Add, Op::Replace, Op::Remove] {
@@ -194,7 +201,7 @@ pub fn path(bytes: &[u8]) {
                 let before = attributes.clone();
                 if let Ok(edited) = patch::patch(resources, before, vec![operation], &mut reading())
                 {
-                    is_proper(resources, &edited);
+                    is_proper(resources, &edited.attributes);
                 }
             }
         }
@@ -214,7 +221,7 @@ fn values() -> Vec<Option<Value>> {
 
 /// A body that is accepted as a PATCH, PUT or POST gives a proper resource; nobody becomes active or a member without being named.
 pub fn patch(bytes: &[u8]) {
-    let Ok(body) = json::parse(bytes, &Limits::default()) else {
+    let Ok(body) = json::parse(bytes, &limits()) else {
         return;
     };
     let said = Said::of(&body);
@@ -224,23 +231,22 @@ pub fn patch(bytes: &[u8]) {
             patch::patch(resources, before.clone(), operations, &mut reading)
         });
         if let Ok(edited) = patched {
-            is_proper(resources, &edited);
+            is_proper(resources, &edited.attributes);
             said.allows(&before, &edited);
         }
         let replaced = patch::replace(resources, &before, body.clone(), &mut self::reading());
         if let Ok(edited) = replaced {
-            is_proper(resources, &edited);
+            is_proper(resources, &edited.attributes);
             said.allows(&before, &edited);
         }
         if let Ok(edited) = patch::create(resources, body.clone(), &mut self::reading()) {
-            is_proper(resources, &edited);
+            is_proper(resources, &edited.attributes);
         }
     }
 }
 
 /// What is stored is as the schema has it: sent back whole, it stays as it is. Members are never among it.
-fn is_proper(resources: &ResourceType, edited: &Edited) {
-    let attributes = &edited.attributes;
+fn is_proper(resources: &ResourceType, attributes: &Attributes) {
     assert!(!attributes.contains_key(resources.kind.related()));
     assert!(!attributes.contains_key("password"));
     let mut expected = attributes.clone();
@@ -324,24 +330,150 @@ impl Said {
 /// Keys that serde_json gives a meaning of its own when it reads a `Value`; they are of no interest to ours.
 const MAGIC: &[u8] = b"$serde_json::private::";
 
-/// JSON is accepted exactly if serde_json accepts it and no key is twice in an object, and means the same.
+/// A Bulk request does what its rehearsal did, what fails in it changes nothing, and it leaves proper resources.
+pub fn bulk(bytes: &[u8]) {
+    let Ok(body) = json::parse(bytes, &limits()) else {
+        return;
+    };
+    let Some(directory) = bulk::fuzzing::carried_out(&DIRECTORY, TENANT, body, &mut reading())
+    else {
+        return;
+    };
+    let Some(tenant) = directory.tenant(TENANT) else {
+        panic!("the tenant is gone");
+    };
+    for user in tenant.users() {
+        is_proper(tenant.schemas().of(Kind::User), &user.attributes());
+    }
+    for group in tenant.groups() {
+        is_proper(tenant.schemas().of(Kind::Group), &group.attributes());
+    }
+}
+
+const TENANT: &str = "corp";
+
+/// A tenant with one user, in one group.
+static DIRECTORY: LazyLock<Directory> = LazyLock::new(|| {
+    let history = History {
+        generation: 1,
+        id: [1; 16],
+    };
+    let keys = Keys {
+        content: Key::new([1; 32]),
+        proof: Key::new([2; 32]),
+    };
+    let mut draft = Draft::new(
+        &Directory::new(history, 0, keys),
+        jiff::Timestamp::UNIX_EPOCH,
+    );
+    let made = draft.create_tenant(TENANT).and_then(|()| {
+        for (kind, schema) in schemas().defined() {
+            draft.set_extension(TENANT, kind, schema.clone())?;
+        }
+        let (member, group_id) = (Uuid::from_u128(0xa), Uuid::from_u128(0xb));
+        draft.create_user(TENANT, member, object(user()))?;
+        draft.create_group(TENANT, group_id, object(group()), &[member])
+    });
+    match made {
+        Ok(_) => draft.finish().directory,
+        Err(refused) => panic!("{refused}"),
+    }
+});
+
+/// The file of an extension: a schema that is admitted is the same when it is read from what is served, takes nothing from the core, and its attributes
+/// can be named, filtered by and written to.
+pub fn extension(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let Ok(schema) = serde_saphyr::from_str::<Schema>(text) else {
+        return;
+    };
+    for kind in Kind::ALL {
+        if Schemas::standard().admit(kind, &schema).is_ok() {
+            is_usable(kind, &schema);
+        }
+    }
+}
+
+fn is_usable(kind: Kind, schema: &Schema) {
+    let served = serde_json::to_value(schema).unwrap_or_default();
+    match serde_json::from_value::<Schema>(served) {
+        Ok(again) => assert_eq!(again, *schema),
+        Err(error) => panic!("what is served can't be read: {error}"),
+    }
+    assert_eq!(narrows(schema, schema), None);
+    let schemas = Schemas::standard().with(kind, schema.clone());
+    let resources = schemas.of(kind);
+    for name in ["active", "members", "userName", "emails", "displayName"] {
+        let is_core = |resources: &ResourceType| match resources.resolve(name) {
+            Ok(Resolved::Attribute(place)) => Some(place.extension.is_none()),
+            Ok(Resolved::Schema(_)) => None,
+            Err(_) => Some(false),
+        };
+        assert!(
+            !is_core(Schemas::standard().of(kind)).unwrap_or_default()
+                || is_core(resources) == Some(true),
+            "{name} is no longer the core's"
+        );
+    }
+    for attribute in &schema.attributes {
+        let subs = attribute.sub_attributes.iter();
+        let subs = subs.map(|sub| (format!("{}.{}", attribute.name, sub.name), sub));
+        for (name, leaf) in subs.chain([(attribute.name.clone(), attribute)]) {
+            let name = format!("{}:{name}", schema.id);
+            match resources.resolve(&name) {
+                Ok(Resolved::Attribute(place)) => assert_eq!(place.leaf(), leaf, "{name}"),
+                other => panic!("{name}: {other:?}"),
+            }
+            if !attribute.is_dropped() && !leaf.is_dropped() {
+                let filter = Filter::parse(&format!("{name} pr"), resources, &mut reading());
+                assert!(filter.is_ok(), "{name}: {filter:?}");
+            }
+            for value in values() {
+                let body = json!({"Operations": [{"op": "add", "path": name, "value": value}]});
+                let before = match kind {
+                    Kind::User => object(json!({"userName": "anne"})),
+                    Kind::Group => object(json!({"displayName": "g"})),
+                };
+                let mut reading = reading();
+                let edited = Operation::parse(body, &mut reading).and_then(|operations| {
+                    patch::patch(resources, before, operations, &mut reading)
+                });
+                if let Ok(edited) = edited {
+                    is_proper(resources, &edited.attributes);
+                }
+            }
+        }
+    }
+}
+
+/// JSON is accepted exactly if serde_json accepts it, it nests no deeper than the limit and no key is twice in an object; and it means the same.
 pub fn json(bytes: &[u8]) {
-    let ours = json::parse(bytes, &Limits::default());
+    let limits = limits();
+    let ours = json::parse(bytes, &limits);
     if bytes.windows(MAGIC.len()).any(|part| part == MAGIC) {
         return;
     }
-    match serde_json::from_slice::<Value>(bytes) {
-        Err(_) => assert!(ours.is_err(), "only we accept it: {ours:?}"),
-        Ok(theirs) => {
-            let duplicate = std::str::from_utf8(bytes).is_ok_and(keys::has_duplicate);
-            match ours {
-                Ok(ours) => {
-                    assert!(!duplicate, "a key is there twice: {ours}");
-                    assert_eq!(ours, theirs);
-                }
-                Err(JsonError::Exceeded(_)) => {}
-                Err(error) => assert!(duplicate, "only we refuse it: {error}"),
+    let (duplicate, depth) = match std::str::from_utf8(bytes) {
+        Ok(text) => (scan::has_duplicate(text), scan::depth(text)),
+        Err(_) => (false, scan::depth(&String::from_utf8_lossy(bytes))),
+    };
+    match (ours, serde_json::from_slice::<Value>(bytes)) {
+        (Ok(ours), theirs) => {
+            assert!(!duplicate, "a key is there twice: {ours}");
+            assert!(depth <= limits.json_depth, "it nests {depth} deep");
+            match theirs {
+                Ok(theirs) => assert_eq!(ours, theirs),
+                Err(error) => panic!("only we accept it: {ours}: {error}"),
             }
+        }
+        (Err(JsonError::Syntax(error)), theirs) => {
+            assert!(duplicate || theirs.is_err(), "only we refuse it: {error}");
+        }
+        (Err(JsonError::Exceeded(exceeded)), _) => {
+            assert_eq!(exceeded.limit, Limit::JsonDepth);
+            assert!(depth > limits.json_depth, "it nests {depth} deep");
         }
     }
 }
@@ -423,6 +555,16 @@ mod tests {
     }
 
     #[test]
+    fn bulk_requests_of_the_corpus() {
+        corpus("bulk", bulk);
+    }
+
+    #[test]
+    fn extensions_of_the_corpus() {
+        corpus("extension", extension);
+    }
+
+    #[test]
     fn json_of_the_corpus() {
         corpus("json", json);
     }
@@ -440,7 +582,7 @@ mod tests {
             (r#"[{"a\"":1},{"a\"":2,"b":[{"x":"{","x" : 1}]}]"#, true),
             (r#"{"a":"a","b":"\"a\":"}"#, false),
         ] {
-            assert_eq!(keys::has_duplicate(text), duplicate, "{text}");
+            assert_eq!(scan::has_duplicate(text), duplicate, "{text}");
         }
     }
 }
