@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::request::{Action, Request, bulk_id};
 use super::server::{Answer, BASE};
-use super::service::{Expected, Seen, Tenant, Window};
+use super::service::{Expected, Seen, Tenant, Window, unknown_op};
 use super::value::Refusal;
 
 const PREFIX: &str = "bulkId:";
@@ -220,6 +220,12 @@ fn number(name: &str, requests: &[Request]) -> Option<usize> {
 /// The operations that create what it refers to.
 fn needs(request: &Request, requests: &[Request]) -> BTreeSet<usize> {
     let needs = RefCell::new(BTreeSet::new());
+    // What can't be read refers to nothing.
+    if let Action::Patch(_, _, operations) = &request.action
+        && unknown_op(operations)
+    {
+        return needs.into_inner();
+    }
     mentions(request, |name| {
         needs.borrow_mut().extend(number(name, requests));
         false

@@ -80,7 +80,11 @@ impl Meta {
 
     /// The resource was changed then, and perhaps changed back.
     pub(crate) fn may_have_changed(&mut self, at: Window) {
-        self.doubt = Some(at);
+        match self.current {
+            true => self.doubt = Some(at),
+            // It has changed anyhow since it was shown: then, or before.
+            false => self.modified.at.1 = at.1,
+        }
     }
 
     /// Whether `If-Match` lets the request pass; none if it may or may not. A version is never used twice.

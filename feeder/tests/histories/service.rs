@@ -325,7 +325,8 @@ fn required(document: &Document) -> Option<Refusal> {
         .then_some(INVALID_VALUE)
 }
 
-fn unknown_op(operations: &[Operation]) -> bool {
+/// Whether it can't be read at all.
+pub(crate) fn unknown_op(operations: &[Operation]) -> bool {
     let known = ["add", "replace", "remove"];
     let mut operations = operations.iter();
     operations.any(|operation| !known.contains(&&*operation.op.to_ascii_lowercase()))
