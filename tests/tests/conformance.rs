@@ -42,12 +42,7 @@ fn assert_conforms(report: &Report, count: usize, exceptions: &[(&str, &str)]) {
 async fn scim2_tester_is_content_with_every_check() -> Result<()> {
     let (_dir, mut feeder, scim) = tenant().await?;
     let report = suite::scim2_cli(&base(&feeder), scim.token()).await?;
-    // There is no `.search` yet: two of its four checks never come to be.
-    let no_search = (
-        "search_with_attributes",
-        "not found\n{'detail': 'not found', 'schemas': ['urn:ietf:params:scim:api:messages:2.0:Error'], 'status': '404'}",
-    );
-    assert_conforms(&report, 133, &[no_search, no_search]);
+    assert_conforms(&report, 135, &[]);
     feeder.stop().await
 }
 
