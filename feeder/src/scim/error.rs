@@ -174,7 +174,8 @@ impl Error {
     /// The unknown attribute that it failed by.
     pub(crate) fn misnamed(&self) -> Option<&Unknown> {
         match self {
-            Error::Filter(FilterError::Unknown(unknown))
+            Error::SortByUnknown(unknown)
+            | Error::Filter(FilterError::Unknown(unknown))
             | Error::Patch(PatchError::Unknown(unknown))
             | Error::Patch(PatchError::Filter(FilterError::Unknown(unknown))) => Some(unknown),
             _ => None,

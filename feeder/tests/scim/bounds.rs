@@ -403,6 +403,8 @@ async fn a_misnamed_attribute_is_named_wherever_it_keeps_something_from_working(
     );
     let found = api.search("/Users", "usrName eq \"anne\"").await;
     says(found, "invalidFilter", "did you mean \"userName\"?");
+    let sorted = api.get("/Users?sortBy=usrName").await;
+    says(sorted, "invalidValue", "did you mean \"userName\"?");
     let path = json!([{"op": "replace", "path": "name.givenNam", "value": "x"}]);
     says(
         api.patch(&user, path).await,

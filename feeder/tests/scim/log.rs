@@ -194,13 +194,13 @@ async fn nothing_that_a_client_writes_is_logged_however_its_request_fails() {
 async fn a_name_that_a_client_chose_begins_no_line_and_is_cut() {
     let api = Api::start().await;
     lines();
-    let forged = format!("user\u{1b}\u{85}\u{7}forged{}", "x".repeat(1000));
+    let forged = format!("user\u{1b}\u{7f}\u{7}forged{}", "x".repeat(1000));
     let body = json!({"userName": "anne", forged: 1, "user\nINFO": 1});
     api.post("/Users", body).await.created();
     let lines = lines();
     let forged = lines.iter().find(|line| line.contains("forged")).unwrap();
     assert!(
-        forged.contains("user\\u{1b}\\u{85}\\u{7}forgedxx"),
+        forged.contains("user\\u{1b}\\u{7f}\\u{7}forgedxx"),
         "{forged}"
     );
     for line in &lines {
