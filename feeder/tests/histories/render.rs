@@ -121,12 +121,12 @@ fn wanted(
     let value = match included.map(|names| parts_of(names, extended, name)) {
         None | Some(Some(None)) => value,
         Some(None) => return None,
-        Some(Some(Some(parts))) => keep(value, |part| parts.contains(&part))?,
+        Some(Some(Some(parts))) => keep(name, value, |part| parts.contains(&part))?,
     };
     match parts_of(excluded, extended, name) {
         None => Some(value),
         Some(None) => None,
-        Some(Some(parts)) => keep(value, |part| !parts.contains(&part)),
+        Some(Some(parts)) => keep(name, value, |part| !parts.contains(&part)),
     }
 }
 
@@ -149,7 +149,7 @@ fn parts_of(names: &[Named], extended: bool, name: &str) -> Option<Option<Vec<&'
     (!parts.is_empty()).then_some(Some(parts))
 }
 
-fn keep(value: Value, wanted: impl Fn(&str) -> bool) -> Option<Value> {
+fn keep(name: &str, value: Value, wanted: impl Fn(&str) -> bool) -> Option<Value> {
     let object = |value: Value| match value {
         Value::Object(object) => {
             let kept: Map<String, Value> = object
@@ -163,7 +163,8 @@ fn keep(value: Value, wanted: impl Fn(&str) -> bool) -> Option<Value> {
     match value {
         Value::Array(list) => {
             let kept: Vec<Value> = list.into_iter().filter_map(object).collect();
-            (!kept.is_empty()).then_some(Value::Array(kept))
+            // As in `render`: a group that is asked for its members shows that it has none.
+            (name == "members" || !kept.is_empty()).then_some(Value::Array(kept))
         }
         other => object(other),
     }
