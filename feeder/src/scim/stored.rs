@@ -84,6 +84,12 @@ impl Stored {
         }
     }
 
+    /// Steps that it takes to look at all of it: few, unless it is large.
+    pub(crate) fn weight(&self) -> usize {
+        const STEP_BYTES: usize = 512;
+        1 + self.document().len() / STEP_BYTES
+    }
+
     /// Whether both have the same attributes, whatever their members.
     pub(crate) fn same_attributes(&self, other: &Stored) -> bool {
         self.kind() == other.kind() && self.document() == other.document()

@@ -121,12 +121,10 @@ impl<'f> Lookup<'f> {
         let (place, operator, written, compared) = match filter {
             Filter::Has { place, element } => {
                 // One element has to meet all of it, and so also this.
-                let value = element.conjuncts().into_iter().find_map(compared)?;
-                let named = value.0.is("value") && value.1 == Operator::Equal;
-                return match named {
-                    true => Lookup::of_value(kind, place, value.2),
-                    false => None,
-                };
+                let mut demands = element.conjuncts().into_iter().filter_map(compared);
+                let value = demands
+                    .find(|(sub, operator, ..)| sub.is("value") && *operator == Operator::Equal);
+                return Lookup::of_value(kind, place, value?.2);
             }
             filter => compared(filter)?,
         };
@@ -236,5 +234,53 @@ fn compared<'f, 's>(filter: &'f Filter<'s>) -> Option<(&'f Place<'s>, Operator, 
             operand: Operand::Text { written, compared },
         } => Some((place, *operator, written, compared)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::{group, user};
+    use crate::scim::reading::Reading;
+
+    #[test]
+    fn every_form_of_a_condition_is_answered_by_its_index() {
+        let users = [
+            (r#"id eq "v""#, Lookup::UserId("v")),
+            (r#"userName eq "v""#, Lookup::UserName("v")),
+            (r#"userName sw "V""#, Lookup::UserNamePrefix("v")),
+            (r#"externalId eq "v""#, Lookup::UserExternalId("v")),
+            (r#"displayName eq "v""#, Lookup::UserDisplayName("v")),
+            (r#"emails eq "v""#, Lookup::UserEmail("v")),
+            (r#"emails.value eq "v""#, Lookup::UserEmail("v")),
+            (r#"emails[value eq "v"]"#, Lookup::UserEmail("v")),
+            (
+                r#"emails[type eq "work" and value eq "v"]"#,
+                Lookup::UserEmail("v"),
+            ),
+            (
+                r#"emails[type eq "work"].value eq "v""#,
+                Lookup::UserEmail("v"),
+            ),
+            (r#"groups.value eq "v""#, Lookup::UserGroup("v")),
+            (r#"groups[value eq "v"]"#, Lookup::UserGroup("v")),
+        ];
+        let groups = [
+            (r#"id eq "v""#, Lookup::GroupId("v")),
+            (r#"externalId eq "v""#, Lookup::GroupExternalId("v")),
+            (r#"displayName eq "v""#, Lookup::GroupDisplayName("v")),
+            (r#"members eq "v""#, Lookup::GroupMember("v")),
+            (
+                r#"members[type eq "User" and value eq "v"]"#,
+                Lookup::GroupMember("v"),
+            ),
+        ];
+        let users = users.map(|(text, lookup)| (user(), text, lookup));
+        let groups = groups.map(|(text, lookup)| (group(), text, lookup));
+        for (resources, text, lookup) in users.into_iter().chain(groups) {
+            let filter = Filter::parse(text, resources, &mut Reading::default()).unwrap();
+            let found = Lookup::of(resources.kind, &filter);
+            assert_eq!(found, Some(lookup), "{text}");
+        }
     }
 }

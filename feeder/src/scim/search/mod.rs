@@ -256,7 +256,7 @@ impl Search<'_> {
             let subject = Subject::new(view, &stored, &mentioned);
             let matches = rest.iter().all(|filter| filter.matches(&subject));
             let position = matches.then(|| self.position(&stored, self.order.key(&subject)));
-            let spent = reading.spend(steps + subject.work());
+            let spent = reading.spend(steps * subject.weight());
             spent.map_err(Error::TooMany)?;
             if let Some(position) = position {
                 collecting.take(position, stored);

@@ -68,9 +68,10 @@ impl<'q> Subject<'q> {
         Value::Object(Map::from_iter([(sub, Value::String(value))]))
     }
 
-    /// How many steps it took to find what it was asked for.
-    pub(crate) fn work(&self) -> usize {
-        self.looked_at.get() + usize::from(self.document.get().is_some())
+    /// What each look at it cost, in steps: few, unless its document is large and was read, or many related resources were looked at.
+    pub(crate) fn weight(&self) -> usize {
+        let document = self.document.get().map_or(1, |_| self.stored.weight());
+        document + self.looked_at.get()
     }
 
     fn document(&self) -> &Attributes {
