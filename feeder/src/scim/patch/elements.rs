@@ -130,7 +130,7 @@ impl<'s> Elements<'s> {
             return Ok(());
         }
         // The RFC wants noTarget. Entra ID then repeats the whole request, the disable in it included, until it gives up on the user.
-        let created = described(filter).ok_or(PatchError::NoTarget(
+        let created = described(self.attribute, filter, reading).ok_or(PatchError::NoTarget(
             "no value matches the filter, and it does not describe one to create",
         ))?;
         reading.note(Dialect::CreatedByPath);
@@ -265,8 +265,12 @@ fn is_named(attribute: &Attribute, element: &Value, named: &Value) -> bool {
     }
 }
 
-/// The element that a filter of nothing but `eq` and `and` describes.
-fn described(filter: &Filter<'_>) -> Option<Map<String, Value>> {
+/// The element that a filter of nothing but `eq` and `and` describes, if the attribute can have it.
+fn described(
+    attribute: &Attribute,
+    filter: &Filter<'_>,
+    reading: &mut Reading,
+) -> Option<Map<String, Value>> {
     let mut element = Map::new();
     for condition in filter.conjuncts() {
         let Filter::Compare {
@@ -285,6 +289,13 @@ fn described(filter: &Filter<'_>) -> Option<Map<String, Value>> {
         };
         element.insert(place.attribute.name.clone(), value);
     }
-    // One that asks for two types describes nothing.
-    filter.matches(&element).then_some(element)
+    // A filter may ask for what no value could be: a certificate that is not base64, an integer with a fraction.
+    let element = Value::Object(element);
+    let possible = value::one(attribute, element.clone(), reading).ok()?;
+    match element {
+        // One that asks for two types describes nothing.
+        element if possible.as_ref() != Some(&element) => None,
+        Value::Object(element) if filter.matches(&element) => Some(element),
+        _ => None,
+    }
 }

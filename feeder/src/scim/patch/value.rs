@@ -176,7 +176,13 @@ pub(crate) fn plain(
         (Type::DateTime, _) => Err(wrong(attribute, "a dateTime such as 2026-11-22T09:00:00Z")),
         (Type::Binary, Value::String(text)) if is_base64(&text) => Ok(Some(Value::String(text))),
         (Type::Binary, _) => Err(wrong(attribute, "binary in base64")),
-        (Type::String | Type::Reference, Value::String(text)) => Ok(Some(Value::String(text))),
+        (Type::String | Type::Reference, Value::String(text)) => {
+            // However it got here: kept as it is, it would become another when the resource is put back.
+            match encoded_value(attribute, &text, reading) {
+                Some(inner) => plain(attribute, inner, reading),
+                None => Ok(Some(Value::String(text))),
+            }
+        }
         (Type::String | Type::Reference, _) => Err(wrong(attribute, "a string")),
         (Type::Complex, _) => Err(wrong(attribute, "a plain value")),
     }
@@ -237,6 +243,19 @@ fn encoded(object: Map<String, Value>, reading: &mut Reading) -> Map<String, Val
         }
         _ => object,
     }
+}
+
+/// The `value` of an element whose JSON is written into a `value`. Each level of strings in strings takes twice the text: there are not many.
+fn encoded_value(attribute: &Attribute, text: &str, reading: &mut Reading) -> Option<Value> {
+    if attribute.name != "value" || !text.trim_start().starts_with('{') {
+        return None;
+    }
+    let Ok(Value::Object(mut inner)) = json::parse(text.as_bytes(), reading.limits()) else {
+        return None;
+    };
+    let value = inner.remove("value")?;
+    reading.note(Dialect::JsonInString);
+    Some(value)
 }
 
 fn wrong(attribute: &Attribute, expected: &'static str) -> ValueError {

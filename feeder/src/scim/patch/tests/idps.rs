@@ -489,3 +489,32 @@ fn a_misnamed_attribute_is_ignored_in_a_body_and_noted_with_what_it_resembles() 
     let unknown = edited.seen.unknown();
     assert_eq!(unknown[0].resembles.as_deref(), Some("active"));
 }
+
+#[test]
+fn json_in_a_value_is_read_however_it_comes() {
+    let inner = json!({"value": "owner"}).to_string();
+    let twice = json!({ "value": inner }).to_string();
+    for operation in [
+        json!({"op": "add", "path": "roles", "value": [{ "value": inner }]}),
+        json!({"op": "add", "path": "roles", "value": [{ "value": twice }]}),
+        json!({"op": "replace", "path": "roles[type eq \"x\"].value", "value": inner}),
+        json!({"op": "add", "path": "roles", "value": [{"value": inner, "type": "x"}]}),
+    ] {
+        let user = user_after(json!({}), json!([operation]));
+        assert_eq!(user["roles"][0]["value"], "owner", "{operation}");
+    }
+}
+
+#[test]
+fn a_filter_creates_nothing_that_the_attribute_could_not_have() {
+    for path in [
+        r#"x509Certificates[value eq "no base64!"].display"#,
+        r#"roles[value eq "{\"value\":\"owner\"}"].display"#,
+    ] {
+        let refused = user_refused(
+            json!({}),
+            json!([{"op": "replace", "path": path, "value": "d"}]),
+        );
+        assert!(matches!(refused, PatchError::NoTarget(_)), "{refused}");
+    }
+}
