@@ -67,7 +67,7 @@ bench-provisioning: build ## SCIM writes and queries, beside a Python server in 
 lint: setup ## formatting and clippy, warnings refused
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path feeder/fuzz/Cargo.toml --check
-	@$(CARGO) metadata --locked --format-version 1 --manifest-path feeder/fuzz/Cargo.toml >/dev/null # its lock file is the feeder's as well
+	@$(CARGO) tree --locked --manifest-path feeder/fuzz/Cargo.toml >/dev/null # its lock file is the feeder's as well
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked --package scimesh-filter --target wasm32-wasip1 -- -D warnings
 
