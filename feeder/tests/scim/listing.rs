@@ -181,3 +181,33 @@ async fn groups_are_found_by_name_external_id_and_member() {
         .await;
     assert_eq!(user.listed("id"), [&anne]);
 }
+
+#[tokio::test]
+async fn an_empty_external_id_is_a_value_to_every_filter() {
+    let api = Api::start().await;
+    for (name, external) in [
+        ("none", json!(null)),
+        ("empty", json!("")),
+        ("e", json!("e")),
+    ] {
+        for (path, name_of) in [("/Users", "userName"), ("/Groups", "displayName")] {
+            let body = json!({name_of: name, "externalId": external});
+            api.post(path, body).await.created();
+        }
+    }
+    for (filter, names) in [
+        (r#"externalId eq """#, vec!["empty"]),
+        (r#"externalId lt "e""#, vec!["empty"]),
+        (r#"externalId ne "e""#, vec!["none", "empty"]),
+        // "A non-empty or non-null value".
+        (r#"externalId pr"#, vec!["e"]),
+        (r#"externalId eq null"#, vec!["none", "empty"]),
+    ] {
+        let users = api.search("/Users", filter).await;
+        assert_eq!(users.listed("userName"), names, "{filter}");
+        let groups = api.search("/Groups", filter).await;
+        assert_eq!(groups.listed("displayName"), names, "{filter}");
+    }
+    let sorted = api.get("/Users?sortBy=externalId").await;
+    assert_eq!(sorted.listed("userName"), ["empty", "e", "none"]);
+}
