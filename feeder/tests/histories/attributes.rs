@@ -64,6 +64,13 @@ impl Kind {
         }
     }
 
+    pub(crate) fn other(self) -> Kind {
+        match self {
+            Kind::User => Kind::Group,
+            Kind::Group => Kind::User,
+        }
+    }
+
     pub(crate) fn endpoint(self) -> &'static str {
         match self {
             Kind::User => "/Users",

@@ -108,7 +108,9 @@ pub(crate) fn differs(
                 Expected::Refused(refusals) => (None, refusals.clone()),
                 Expected::One(status, _) => (Some(*status), Vec::new()),
                 Expected::Empty => (Some(204), Vec::new()),
-                Expected::Page { .. } => return Err("no operation lists".to_owned()),
+                Expected::Page { .. } | Expected::Known(_) => {
+                    return Err("no operation lists".to_owned());
+                }
             };
             faults.push(refusals);
             if circle && refused {
@@ -220,11 +222,15 @@ fn number(name: &str, requests: &[Request]) -> Option<usize> {
 /// The operations that create what it refers to.
 fn needs(request: &Request, requests: &[Request]) -> BTreeSet<usize> {
     let needs = RefCell::new(BTreeSet::new());
-    // What can't be read refers to nothing.
-    if let Action::Patch(_, _, operations) = &request.action
+    // What can't be read refers to nothing; what it is about can.
+    if let Action::Patch(_, id, operations) = &request.action
         && unknown_op(operations)
     {
-        return needs.into_inner();
+        let about = id.strip_prefix(PREFIX);
+        return about
+            .and_then(|name| number(name, requests))
+            .into_iter()
+            .collect();
     }
     mentions(request, |name| {
         needs.borrow_mut().extend(number(name, requests));

@@ -269,17 +269,21 @@ impl Document {
         }
         let value = value.filter(|value| !value.is_null());
         match (op, filter, value) {
-            (Op::Remove, Some(filter), None) => {
-                for id in alternatives(filter).ok_or(INVALID_VALUE)? {
-                    self.members.remove(&any_spelling(&id)?);
+            (Op::Remove, Some(filter), value) => {
+                let ids = spelled(alternatives(filter).ok_or(INVALID_VALUE)?)?;
+                // ConnId names them twice; they have to be the same.
+                if let Some(value) = value
+                    && spelled(member_ids(value)?)? != ids
+                {
+                    return Err(INVALID_VALUE);
                 }
+                self.members.retain(|member| !ids.contains(member));
             }
             (_, Some(_), _) => return Err(INVALID_PATH),
             (Op::Remove, None, None) => self.members.clear(),
             (Op::Remove, None, Some(value)) => {
-                for id in member_ids(value)? {
-                    self.members.remove(&any_spelling(&id)?);
-                }
+                let ids = spelled(member_ids(value)?)?;
+                self.members.retain(|member| !ids.contains(member));
             }
             (op, None, value) => {
                 let ids = match value {
@@ -405,7 +409,10 @@ fn alternatives(filter: &Filter) -> Option<Vec<String>> {
 }
 
 /// Whoever is to go goes under any spelling of the id; what is no id at all is refused. Nobody must be thought out who is in.
-fn any_spelling(id: &str) -> Result<String, Refusal> {
-    let id = Uuid::try_parse(id).map_err(|_| INVALID_VALUE)?;
-    Ok(id.to_string())
+fn spelled(ids: Vec<String>) -> Result<BTreeSet<String>, Refusal> {
+    let spelled = |id: String| {
+        let id = Uuid::try_parse(&id).map_err(|_| INVALID_VALUE)?;
+        Ok(id.to_string())
+    };
+    ids.into_iter().map(spelled).collect()
 }

@@ -35,16 +35,20 @@ pub(crate) struct Test {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Scope {
     Resource(Kind),
+    /// A resource among those of all kinds, which may lack what others have.
+    Any(Kind),
     Element(&'static Attribute),
 }
 
 impl Scope {
-    fn place(self, written: &str) -> Option<Place> {
+    pub(crate) fn place(self, written: &str) -> Option<Place> {
+        let of = |kind: Kind| match kind.named(written)? {
+            Named::Place(place) => Some(place),
+            Named::Core | Named::Extension => None,
+        };
         match self {
-            Scope::Resource(kind) => match kind.named(written)? {
-                Named::Place(place) => Some(place),
-                Named::Core | Named::Extension => None,
-            },
+            Scope::Resource(kind) => of(kind),
+            Scope::Any(kind) => of(kind).or_else(|| of(kind.other())),
             Scope::Element(attribute) => attribute.part(written).map(|part| Place {
                 extended: false,
                 attribute: part,
@@ -222,7 +226,7 @@ fn compared(place: Place, test: &Test) -> Place {
 }
 
 /// Every value there.
-fn values(place: Place, object: &Map<String, Value>) -> Vec<Value> {
+pub(crate) fn values(place: Place, object: &Map<String, Value>) -> Vec<Value> {
     let holder = match place.extended {
         true => object.get(ENTERPRISE).and_then(Value::as_object).cloned(),
         false => Some(object.clone()),

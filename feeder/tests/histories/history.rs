@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use super::attributes::Kind;
 use super::bulk;
-use super::request::{Action, Listing, Request};
+use super::request::{Action, Among, Cursor, Listing, Request};
 use super::server::{Answer, Server};
 use super::service::{Expected, Seen, Service, Tenant};
-use super::step::Step;
+use super::step::{Step, bind};
 
 /// Plays a history. An error is what a person needs to see: the requests, and in what the answers differ.
 pub(crate) async fn play(steps: &[Step]) -> Result<(), String> {
@@ -21,13 +21,18 @@ pub(crate) async fn play(steps: &[Step]) -> Result<(), String> {
         transcript: String::new(),
     };
     for step in steps {
-        for request in step.requests() {
-            let request = step.bind(&request, &played.service);
-            played.exchange(&request).await?;
-        }
-        if let Step::Compare = step {
-            played.compare_all(false).await?;
-            let _ = writeln!(played.transcript, "  all that there is");
+        match step {
+            Step::Compare => {
+                played.compare_all(false).await?;
+                let _ = writeln!(played.transcript, "  all that there is");
+            }
+            Step::Walk(list, between) => played.walk(list, between).await?,
+            Step::One(_) | Step::Chain { .. } => {
+                for request in step.requests() {
+                    let request = bind(&request, &played.service);
+                    played.exchange(&request).await?;
+                }
+            }
         }
     }
     played.compare_all(true).await?;
@@ -43,7 +48,24 @@ struct Played {
 }
 
 impl Played {
-    async fn exchange(&mut self, request: &Request) -> Result<(), String> {
+    /// From page to page to the end of a list, while other things happen.
+    async fn walk(&mut self, list: &Request, between: &[Request]) -> Result<(), String> {
+        let mut page = bind(list, &self.service);
+        let mut between = between.iter();
+        while let Some(next) = self.exchange(&page).await? {
+            if let Some(request) = between.next() {
+                let request = bind(request, &self.service);
+                self.exchange(&request).await?;
+            }
+            if let Action::List(_, listing) = &mut page.action {
+                listing.cursor = Some(next);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the next page's cursor, if there is one.
+    async fn exchange(&mut self, request: &Request) -> Result<Option<Cursor>, String> {
         let before = Timestamp::now();
         let answer = self.server.send(request).await;
         let at = (before, Timestamp::now());
@@ -51,7 +73,8 @@ impl Played {
         if let Action::Bulk(requests, errors) = &request.action {
             let tenant = &mut self.service.tenants[request.tenant];
             let differs = bulk::differs(tenant, requests, *errors, &answer, at);
-            return differs.map_err(|what| self.failure(request, &answer, &what));
+            let differs = differs.map_err(|what| self.failure(request, &answer, &what));
+            return differs.map(|()| None);
         }
         let new = match (&request.action, answer.body.get("id")) {
             (Action::Create(..), Some(Value::String(id))) => id.clone(),
@@ -72,7 +95,14 @@ impl Played {
         };
         let expected = tenant.answer(request, seen);
         let differs = differs(tenant, request, &expected, &answer);
-        differs.map_err(|what| self.failure(request, &answer, &what))
+        differs.map_err(|what| self.failure(request, &answer, &what))?;
+        Ok(match (expected, &answer.body["nextCursor"]) {
+            (Expected::Page { end: Some(end), .. }, Value::String(text)) => Some(Cursor {
+                text: text.clone(),
+                after: Some(end),
+            }),
+            _ => None,
+        })
     }
 
     /// Compares all users and groups; also one by one.
@@ -85,12 +115,13 @@ impl Played {
                     attributes: None,
                     excluded: None,
                     if_match: None,
+                    if_none_match: None,
                 };
                 let listing = Listing {
                     count: Some(1000),
                     ..Listing::default()
                 };
-                let mut requests = vec![whole(Action::List(kind, listing))];
+                let mut requests = vec![whole(Action::List(Among::Kind(kind), listing))];
                 if singly {
                     let all = self.service.tenants[tenant].of(kind);
                     requests.extend(all.map(|r| whole(Action::Read(kind, r.id.clone()))));
@@ -159,18 +190,22 @@ fn differs(
             let tag = answer.etag.as_deref();
             meta.learn_tag(tag.ok_or("there is no ETag")?)?;
             learn(tenant, &answer.body)?;
-            let kind = match tenant.find(Kind::User, id) {
-                Some(_) => Kind::User,
-                None => Kind::Group,
-            };
-            let resource = tenant.find(kind, id).unwrap();
+            let resource = tenant.resource(id).unwrap();
             let location = super::render::render(tenant, resource)["meta"]["location"].clone();
             if answer.location.as_deref() != location.as_str() {
                 return Err(format!("Location is {:?}", answer.location));
             }
             same(&tenant.shown(resource, request).into(), &answer.body)
         }
-        Expected::Page { total, ids } => {
+        Expected::Known(id) => {
+            if answer.status != 304 || answer.body != Value::Null {
+                return Err("expected 304".to_owned());
+            }
+            let tag = answer.etag.as_deref();
+            let meta = tenant.meta_mut(id).unwrap();
+            meta.learn_tag(tag.ok_or("there is no ETag")?)
+        }
+        Expected::Page { total, ids, end } => {
             if answer.status != 200 {
                 return Err(format!("expected 200, {total} in all, on the page {ids:?}"));
             }
@@ -180,20 +215,28 @@ fn differs(
             for resource in listed {
                 learn(tenant, resource)?;
             }
-            let Action::List(kind, listing) = &request.action else {
+            let Action::List(_, listing) = &request.action else {
                 return Err("no list".to_owned());
             };
             let shown = ids.iter().map(|id| {
-                let resource = tenant.find(*kind, id).unwrap();
+                let resource = tenant.resource(id).unwrap();
                 Value::Object(tenant.shown(resource, request))
             });
-            let expected = json!({
+            let mut expected = json!({
                 "schemas": ["urn:ietf:params:scim:api:messages:2.0:ListResponse"],
                 "totalResults": total,
-                "startIndex": listing.start.unwrap_or(1).max(1),
                 "itemsPerPage": ids.len(),
                 "Resources": shown.collect::<Vec<Value>>(),
             });
+            match (&listing.cursor, end, &answer.body["nextCursor"]) {
+                (None, ..) => expected["startIndex"] = listing.start.unwrap_or(1).max(1).into(),
+                // Its text is the server's.
+                (Some(_), Some(_), next @ Value::String(_)) => {
+                    expected["nextCursor"] = next.clone();
+                }
+                (Some(_), Some(_), _) => return Err("expected a nextCursor".to_owned()),
+                (Some(_), None, _) => {}
+            }
             same(&expected, &answer.body)
         }
     }

@@ -25,6 +25,7 @@ mod render;
 mod request;
 mod server;
 mod service;
+mod sort;
 mod step;
 mod value;
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::attributes::Kind;
 use super::filter::{Filter, Test};
+use super::sort::{Position, Sort};
 
 /// One request of one tenant.
 #[derive(Debug, Clone)]
@@ -16,6 +17,7 @@ pub(crate) struct Request {
     pub(crate) attributes: Option<String>,
     pub(crate) excluded: Option<String>,
     pub(crate) if_match: Option<String>,
+    pub(crate) if_none_match: Option<String>,
 }
 
 /// What it asks for.
@@ -26,19 +28,57 @@ pub(crate) enum Action {
     Patch(Kind, String, Vec<Operation>),
     Delete(Kind, String),
     Read(Kind, String),
-    List(Kind, Listing),
+    List(Among, Listing),
     /// Several at once. The `bulkId` of the second is `b1`.
     Bulk(Vec<Request>, Option<u64>),
     /// A body that nobody understands, and what becomes of it.
     Broken(Kind, &'static str),
 }
 
+/// What a list is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Among {
+    Kind(Kind),
+    /// The root: users, and then groups.
+    All,
+}
+
+impl Among {
+    pub(crate) fn kinds(self) -> Vec<Kind> {
+        match self {
+            Among::Kind(kind) => vec![kind],
+            Among::All => vec![Kind::User, Kind::Group],
+        }
+    }
+
+    pub(crate) fn endpoint(self) -> &'static str {
+        match self {
+            Among::Kind(kind) => kind.endpoint(),
+            Among::All => "",
+        }
+    }
+}
+
 /// The parameters of a list.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Listing {
     pub(crate) filter: Option<Filter>,
+    pub(crate) sort: Sort,
     pub(crate) start: Option<i64>,
     pub(crate) count: Option<i64>,
+    /// Of whom goes through it by cursors.
+    pub(crate) cursor: Option<Cursor>,
+    /// As a SearchRequest (RFC 7644 section 3.4.3).
+    pub(crate) search: bool,
+}
+
+/// Where a list goes on (RFC 9865).
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cursor {
+    /// The server's; empty for the first page.
+    pub(crate) text: String,
+    /// The model's; none for the first page.
+    pub(crate) after: Option<Position>,
 }
 
 /// The keys of an object that is, or changes, a resource; each leads to another place.
@@ -142,8 +182,8 @@ impl Request {
             }
             Action::Delete(kind, id) => Action::Delete(*kind, f(id)),
             Action::Read(kind, id) => Action::Read(*kind, f(id)),
-            Action::List(kind, listing) => Action::List(
-                *kind,
+            Action::List(among, listing) => Action::List(
+                *among,
                 Listing {
                     filter: listing.filter.as_ref().map(|filter| filter.map(f)),
                     ..listing.clone()
@@ -178,6 +218,7 @@ impl Request {
             Action::Replace(..) => Method::PUT,
             Action::Patch(..) => Method::PATCH,
             Action::Delete(..) => Method::DELETE,
+            Action::List(_, listing) if listing.search => Method::POST,
             Action::Read(..) | Action::List(..) => Method::GET,
         }
     }
@@ -186,9 +227,11 @@ impl Request {
     pub(crate) fn path(&self) -> String {
         match (&self.action, self.about()) {
             (_, Some((kind, id))) => format!("{}/{id}", kind.endpoint()),
-            (Action::Create(kind, _) | Action::List(kind, _) | Action::Broken(kind, _), None) => {
-                kind.endpoint().to_owned()
+            (Action::Create(kind, _) | Action::Broken(kind, _), None) => kind.endpoint().to_owned(),
+            (Action::List(among, listing), None) if listing.search => {
+                format!("{}/.search", among.endpoint())
             }
+            (Action::List(among, _), None) => among.endpoint().to_owned(),
             (Action::Bulk(..), None) => "/Bulk".to_owned(),
             (action, None) => panic!("{action:?} is about something"),
         }
@@ -196,12 +239,25 @@ impl Request {
 
     /// The query's parameters, as they are before they are encoded.
     pub(crate) fn parameters(&self) -> Vec<(&'static str, String)> {
+        match &self.action {
+            Action::List(_, listing) if listing.search => Vec::new(),
+            _ => self.wishes(),
+        }
+    }
+
+    /// The parameters, wherever they are.
+    fn wishes(&self) -> Vec<(&'static str, String)> {
         let mut all = Vec::new();
         if let Action::List(_, listing) = &self.action {
             let filter = listing.filter.as_ref();
             all.extend(filter.map(|filter| ("filter", filter.to_string())));
+            let Sort { by, order } = listing.sort;
+            all.extend(by.map(|by| ("sortBy", by.to_owned())));
+            all.extend(order.map(|order| ("sortOrder", order.to_owned())));
             all.extend(listing.start.map(|start| ("startIndex", start.to_string())));
             all.extend(listing.count.map(|count| ("count", count.to_string())));
+            let cursor = listing.cursor.as_ref();
+            all.extend(cursor.map(|cursor| ("cursor", cursor.text.clone())));
         }
         all.extend(self.attributes.clone().map(|list| ("attributes", list)));
         all.extend(
@@ -240,8 +296,22 @@ impl Request {
                     "Operations": operations,
                 }))
             }
+            Action::List(_, listing) if listing.search => Some(self.search_request()),
             Action::Delete(..) | Action::Read(..) | Action::List(..) | Action::Broken(..) => None,
         }
+    }
+
+    fn search_request(&self) -> Value {
+        let schema = "urn:ietf:params:scim:api:messages:2.0:SearchRequest";
+        let mut body = json!({"schemas": [schema]});
+        for (name, text) in self.wishes() {
+            body[name] = match name {
+                "startIndex" | "count" => json!(text.parse::<i64>().unwrap()),
+                "attributes" | "excludedAttributes" => text.split(',').collect(),
+                _ => Value::String(text),
+            };
+        }
+        body
     }
 
     /// As an operation of a Bulk.
@@ -269,6 +339,9 @@ impl fmt::Display for Request {
         }
         if let Some(tags) = &self.if_match {
             write!(f, "  If-Match: {tags}")?;
+        }
+        if let Some(tags) = &self.if_none_match {
+            write!(f, "  If-None-Match: {tags}")?;
         }
         match self.body() {
             Some(body) => write!(f, "\n        {body}"),

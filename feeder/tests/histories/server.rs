@@ -4,7 +4,7 @@ use std::path::Path;
 
 use axum::Router;
 use axum::body::Body;
-use http::header::{ETAG, IF_MATCH, LOCATION};
+use http::header::{ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use http_body_util::BodyExt;
 use scimesh_feeder::directory::{Refused, Token, TokenHash};
 use scimesh_feeder::ledger::{Ledger, Writer};
@@ -105,6 +105,9 @@ impl Server {
             );
         if let Some(tags) = &request.if_match {
             builder = builder.header(IF_MATCH, tags);
+        }
+        if let Some(tags) = &request.if_none_match {
+            builder = builder.header(IF_NONE_MATCH, tags);
         }
         let body = request.body().map_or_else(Body::empty, Body::from);
         let sent = builder.body(body).unwrap();

@@ -9,7 +9,8 @@ use super::filter::Scope;
 use super::meta::Meta;
 use super::nesting;
 use super::render::{project, render};
-use super::request::{Action, Keys, Listing, Operation, Request};
+use super::request::{Action, Among, Keys, Listing, Operation, Request};
+use super::sort::Position;
 use super::value::{
     INVALID_FILTER, INVALID_SYNTAX, INVALID_VALUE, MUTABILITY, NOT_FOUND, PRECONDITION_FAILED,
     Refusal, UNIQUENESS, folded,
@@ -37,6 +38,8 @@ pub(crate) struct Tenant {
 #[derive(Debug, Clone)]
 pub(crate) struct Resource {
     pub(crate) id: String,
+    /// How many were made before.
+    pub(crate) born: usize,
     pub(crate) document: Document,
     pub(crate) meta: Meta,
 }
@@ -50,8 +53,15 @@ pub(crate) enum Expected {
     Empty,
     /// This resource, as far as it is wanted.
     One(u16, String),
+    /// 304: this resource is what the client knows.
+    Known(String),
     /// These of all that match.
-    Page { total: usize, ids: Vec<String> },
+    Page {
+        total: usize,
+        ids: Vec<String>,
+        /// Where it ends, if the list goes on.
+        end: Option<Position>,
+    },
 }
 
 /// When a request was under way: from before it was sent until after it was answered.
@@ -71,6 +81,10 @@ pub(crate) struct Seen<'a> {
 impl Tenant {
     pub(crate) fn find(&self, kind: Kind, id: &str) -> Option<&Resource> {
         self.of(kind).find(|resource| resource.id == id)
+    }
+
+    pub(crate) fn resource(&self, id: &str) -> Option<&Resource> {
+        self.resources.iter().find(|resource| resource.id == id)
     }
 
     pub(crate) fn of(&self, kind: Kind) -> impl Iterator<Item = &Resource> {
@@ -96,10 +110,20 @@ impl Tenant {
         match &request.action {
             Action::Create(kind, body) => self.create(*kind, body, seen.new, at),
             Action::Read(kind, id) => match self.find(*kind, id) {
-                Some(_) => Expected::One(200, id.clone()),
+                Some(held) => {
+                    let (met, unknown) = preconditions(&held.meta, request);
+                    let may = |met: Option<bool>, status: u16| {
+                        met == Some(false) || met.is_none() && seen.status == status
+                    };
+                    match () {
+                        () if may(met, 412) => Expected::Refused(vec![PRECONDITION_FAILED]),
+                        () if may(unknown, 304) => Expected::Known(id.clone()),
+                        () => Expected::One(200, id.clone()),
+                    }
+                }
                 None => Expected::Refused(vec![NOT_FOUND]),
             },
-            Action::List(kind, listing) => self.list(*kind, listing),
+            Action::List(among, listing) => self.list(*among, listing),
             Action::Broken(..) => Expected::Refused(vec![INVALID_SYNTAX]),
             Action::Bulk(..) => panic!("a Bulk has an answer for each of its operations"),
             Action::Replace(kind, id, _)
@@ -115,11 +139,13 @@ impl Tenant {
                     return Expected::Refused([vec![NOT_FOUND], syntax].concat());
                 };
                 let mut refused = Vec::new();
-                let met = request.if_match.as_ref().map(|tags| old.meta.matches(tags));
-                match met {
-                    Some(Some(false)) => refused.push(PRECONDITION_FAILED),
-                    Some(None) if seen.status == 412 => refused.push(PRECONDITION_FAILED),
-                    _ => {}
+                let (met, unknown) = preconditions(&old.meta, request);
+                for holds in [met, unknown] {
+                    match holds {
+                        Some(false) => refused.push(PRECONDITION_FAILED),
+                        None if seen.status == 412 => refused.push(PRECONDITION_FAILED),
+                        _ => {}
+                    }
                 }
                 match &request.action {
                     Action::Replace(_, _, body) => self.replace(&old, body, refused, at),
@@ -143,6 +169,7 @@ impl Tenant {
         let mut after = self.clone();
         after.resources.push(Resource {
             id: new.to_owned(),
+            born: self.resources.len() + self.gone.len(),
             document,
             meta: Meta::new(at),
         });
@@ -255,26 +282,55 @@ impl Tenant {
         Expected::Empty
     }
 
-    fn list(&self, kind: Kind, listing: &Listing) -> Expected {
-        let scope = Scope::Resource(kind);
-        if let Some(filter) = &listing.filter
-            && !filter.is_valid(scope)
-        {
-            return Expected::Refused(vec![INVALID_FILTER]);
+    fn list(&self, among: Among, listing: &Listing) -> Expected {
+        let scope = |kind: Kind| match among {
+            Among::Kind(_) => Scope::Resource(kind),
+            Among::All => Scope::Any(kind),
+        };
+        let (filter, sort) = (listing.filter.as_ref(), listing.sort);
+        let mut refused = Vec::new();
+        for kind in among.kinds() {
+            if filter.is_some_and(|filter| !filter.is_valid(scope(kind))) {
+                refused.push(INVALID_FILTER);
+            }
+            if !sort.is_valid(scope(kind)) {
+                refused.push(INVALID_VALUE);
+            }
         }
-        let all: Vec<String> = self
-            .of(kind)
-            .filter(|resource| {
-                let filter = listing.filter.as_ref();
-                filter.is_none_or(|filter| filter.meets(scope, &render(self, resource)))
-            })
-            .map(|resource| resource.id.clone())
-            .collect();
+        if !refused.is_empty() {
+            return Expected::Refused(refused);
+        }
+        let mut all: Vec<(Position, String)> = Vec::new();
+        for resource in &self.resources {
+            let kind = resource.document.kind;
+            if !among.kinds().contains(&kind) {
+                continue;
+            }
+            let shown = render(self, resource);
+            if filter.is_none_or(|filter| filter.meets(scope(kind), &shown)) {
+                let position = Position {
+                    key: sort.key(scope(kind), &shown),
+                    kind,
+                    born: resource.born,
+                };
+                all.push((position, resource.id.clone()));
+            }
+        }
+        all.sort_by(|(one, _), (other, _)| sort.compare(one, other));
+        let total = all.len();
+        if let Some(after) = listing.cursor.as_ref().and_then(|c| c.after.as_ref()) {
+            all.retain(|(position, _)| sort.compare(position, after).is_gt());
+        }
         let first = listing.start.unwrap_or(1).max(1) as usize - 1;
         let count = listing.count.unwrap_or(100).max(0) as usize;
+        let rest = all.get(first..).unwrap_or_default();
+        let page = &rest[..count.min(rest.len())];
+        let last = page.last().filter(|_| rest.len() > page.len());
+        let end = last.filter(|_| listing.cursor.is_some());
         Expected::Page {
-            total: all.len(),
-            ids: all.into_iter().skip(first).take(count).collect(),
+            total,
+            end: end.map(|(position, _)| position.clone()),
+            ids: page.iter().map(|(_, id)| id.clone()).collect(),
         }
     }
 
@@ -312,6 +368,14 @@ impl Tenant {
         let fine = document.members.iter().all(exists) && nesting::depth(self) <= DEPTH;
         (!fine).then_some(INVALID_VALUE)
     }
+}
+
+/// Whether `If-Match` and `If-None-Match` hold; none if they may or may not.
+fn preconditions(meta: &Meta, request: &Request) -> (Option<bool>, Option<bool>) {
+    let matches = |tags: &Option<String>| tags.as_ref().map(|tags| meta.matches(tags));
+    let met = matches(&request.if_match).unwrap_or(Some(true));
+    let unmet = matches(&request.if_none_match).unwrap_or(Some(false));
+    (met, unmet.map(|unmet| !unmet))
 }
 
 fn required(document: &Document) -> Option<Refusal> {

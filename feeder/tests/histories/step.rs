@@ -14,6 +14,8 @@ pub(crate) enum Step {
         tenant: usize,
         groups: usize,
     },
+    /// Through a list by cursors; after each page comes one of the requests.
+    Walk(Box<Request>, Vec<Request>),
     /// All that there is is compared.
     Compare,
 }
@@ -21,7 +23,7 @@ pub(crate) enum Step {
 impl Step {
     pub(crate) fn requests(&self) -> Vec<Request> {
         match self {
-            Step::Compare => Vec::new(),
+            Step::Compare | Step::Walk(..) => Vec::new(),
             Step::One(request) => vec![Request::clone(request)],
             Step::Chain { tenant, groups } => {
                 let link = |number: usize| {
@@ -36,46 +38,52 @@ impl Step {
                         attributes: None,
                         excluded: None,
                         if_match: None,
+                        if_none_match: None,
                     }
                 };
                 (0..*groups).map(link).collect()
             }
         }
     }
+}
 
-    /// A request of it with ids in the place of placeholders.
-    pub(crate) fn bind(&self, request: &Request, service: &Service) -> Request {
-        let tenant = &service.tenants[request.tenant];
-        let other = &service.tenants[1 - request.tenant];
-        let posts: Option<Vec<usize>> = match &request.action {
-            Action::Bulk(requests, _) => Some(
-                (0..requests.len())
-                    .filter(|index| matches!(requests[*index].action, Action::Create(..)))
-                    .collect(),
-            ),
-            _ => None,
-        };
-        let mut bound = request.map(&|text| replaced(text, tenant, other, posts.as_deref()));
-        if let Action::Bulk(requests, _) = &mut bound.action {
-            for request in requests {
-                tags_of(request, tenant);
-            }
+/// A request with ids in the place of placeholders.
+pub(crate) fn bind(request: &Request, service: &Service) -> Request {
+    let tenant = &service.tenants[request.tenant];
+    let other = &service.tenants[1 - request.tenant];
+    let posts: Option<Vec<usize>> = match &request.action {
+        Action::Bulk(requests, _) => Some(
+            (0..requests.len())
+                .filter(|index| matches!(requests[*index].action, Action::Create(..)))
+                .collect(),
+        ),
+        _ => None,
+    };
+    let mut bound = request.map(&|text| replaced(text, tenant, other, posts.as_deref()));
+    if let Action::Bulk(requests, _) = &mut bound.action {
+        for request in requests {
+            tags_of(request, tenant);
         }
-        tags_of(&mut bound, tenant);
-        bound
     }
+    tags_of(&mut bound, tenant);
+    bound
 }
 
 /// Puts versions in the place of placeholders.
 fn tags_of(bound: &mut Request, tenant: &Tenant) {
-    if let Some(tags) = &bound.if_match {
-        let (kind, id) = bound.about().unwrap();
-        let held = tenant.find(kind, id);
-        let known = held.map(|held| held.meta.tags()).unwrap_or_default();
-        let newest = known.last().map_or("W/\"none\"", String::as_str);
-        let first = known.first().map_or("W/\"none\"", String::as_str);
-        let tags = tags.replace("<tag>", newest).replace("<first tag>", first);
-        bound.if_match = Some(tags.replace("<bare tag>", &newest[2..]));
+    let Some((kind, id)) = bound.about() else {
+        return;
+    };
+    let held = tenant.find(kind, id);
+    let known = held.map(|held| held.meta.tags()).unwrap_or_default();
+    let newest = known.last().map_or("W/\"none\"", String::as_str);
+    let first = known.first().map_or("W/\"none\"", String::as_str);
+    for tags in [&mut bound.if_match, &mut bound.if_none_match] {
+        *tags = tags.take().map(|tags| {
+            let tags = tags.replace("<tag>", newest);
+            let tags = tags.replace("<first tag>", first);
+            tags.replace("<bare tag>", &newest[2..])
+        });
     }
 }
 

@@ -11,7 +11,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::attributes::{ENTERPRISE, Kind};
-use super::request::{Action, Listing, Request};
+use super::request::{Action, Among, Cursor, Listing, Request};
+use super::sort::Sort;
 use super::step::Step;
 
 /// Steps of a history at most, after those that create somebody.
@@ -53,6 +54,7 @@ fn whole(tenant: usize, action: Action) -> Request {
         attributes: None,
         excluded: None,
         if_match: None,
+        if_none_match: None,
     }
 }
 
@@ -60,6 +62,11 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         40 => request().prop_map(|request| Step::One(Box::new(request))),
         5 => Just(Step::Compare),
+        3 => (list(Paging::Cursor), selection(), vec(request(), 0..6)).prop_map(|(list, attributes, between)| {
+            let mut request = whole(0, list);
+            request.attributes = attributes;
+            Step::Walk(Box::new(request), between)
+        }),
         1 => (tenant(), 2..=17_usize).prop_map(|(tenant, groups)| Step::Chain { tenant, groups }),
     ]
 }
@@ -69,33 +76,46 @@ fn tenant() -> impl Strategy<Value = usize> {
     prop_oneof![4 => Just(0_usize), 1 => Just(1_usize)]
 }
 
-fn request() -> impl Strategy<Value = Request> {
-    let selection = || {
-        let names = vec(select(SELECTED), 1..3).prop_map(|names| names.join(","));
-        prop_oneof![9 => Just(None), 1 => names.prop_map(Some)]
+fn request() -> BoxedStrategy<Request> {
+    let tags = || {
+        let tags = select(TAGS).prop_map(|tags| Some(tags.to_owned()));
+        prop_oneof![8 => Just(None), 1 => tags]
     };
-    let if_match = prop_oneof![
-        8 => Just(None),
-        1 => select(&["<tag>", "<first tag>", "<bare tag>", "*", "W/\"x\", <tag>", "W/\"x\""][..]).prop_map(Some),
-    ];
-    (tenant(), action(), selection(), selection(), if_match).prop_map(
-        |(tenant, action, attributes, excluded, if_match)| {
-            let mut request = Request {
-                tenant,
-                action,
-                attributes,
-                excluded,
-                if_match: None,
-            };
-            // RFC 7644 section 3.14: of what is there. Of a GET it means nothing.
-            let read = matches!(request.action, Action::Read(..));
-            if request.about().is_some() && !read {
-                request.if_match = if_match.map(str::to_owned);
-            }
-            request
-        },
-    )
+    (tenant(), action(), selection(), selection(), tags(), tags())
+        .prop_map(
+            |(tenant, action, attributes, excluded, if_match, if_none_match)| {
+                let mut request = Request {
+                    tenant,
+                    action,
+                    attributes,
+                    excluded,
+                    if_match: None,
+                    if_none_match: None,
+                };
+                // RFC 7644 section 3.14: of what is there.
+                if request.about().is_some() {
+                    request.if_match = if_match;
+                    request.if_none_match = if_none_match;
+                }
+                request
+            },
+        )
+        .boxed()
 }
+
+fn selection() -> impl Strategy<Value = Option<String>> {
+    let names = vec(select(SELECTED), 1..3).prop_map(|names| names.join(","));
+    prop_oneof![9 => Just(None), 1 => names.prop_map(Some)]
+}
+
+const TAGS: &[&str] = &[
+    "<tag>",
+    "<first tag>",
+    "<bare tag>",
+    "*",
+    "W/\"x\", <tag>",
+    "W/\"x\"",
+];
 
 const SELECTED: &[&str] = &[
     "userName",
@@ -135,7 +155,7 @@ fn action() -> impl Strategy<Value = Action> {
         3 => values::kind().prop_flat_map(|kind| {
             values::target(kind).prop_map(move |id| Action::Read(kind, id))
         }),
-        8 => list(),
+        8 => list(Paging::Index),
         4 => (vec(operation(), 1..7), option::weighted(0.3, 0..3_u64))
             .prop_map(|(requests, errors)| Action::Bulk(requests, errors)),
         1 => (values::kind(), select(BROKEN)).prop_map(|(kind, body)| Action::Broken(kind, body)),
@@ -157,7 +177,7 @@ fn operation() -> impl Strategy<Value = Request> {
     })
 }
 
-fn writing() -> impl Strategy<Value = Action> {
+fn writing() -> BoxedStrategy<Action> {
     prop_oneof![
         8 => bodies::new_user().prop_map(|keys| Action::Create(Kind::User, keys)),
         5 => bodies::group().prop_map(|keys| Action::Create(Kind::Group, keys)),
@@ -173,31 +193,122 @@ fn writing() -> impl Strategy<Value = Action> {
             values::target(kind).prop_map(move |id| Action::Delete(kind, id))
         }),
     ]
+    .boxed()
 }
 
-fn list() -> impl Strategy<Value = Action> {
-    let page = || {
-        (
-            option::weighted(0.3, -1..5_i64),
-            option::weighted(0.3, -1..5_i64),
-        )
-    };
-    let of = |kind: Kind, filter: BoxedStrategy<_>| {
-        let listing = (option::weighted(0.8, filter), page());
-        listing.prop_map(move |(filter, (start, count))| {
-            let listing = Listing {
-                filter,
-                start,
-                count,
-            };
-            Action::List(kind, listing)
-        })
-    };
-    prop_oneof![
-        2 => of(Kind::User, filters::of_user()),
-        1 => of(Kind::Group, filters::of_group()),
-    ]
+#[derive(Debug, Clone, Copy)]
+enum Paging {
+    Index,
+    Cursor,
 }
+
+fn list(paging: Paging) -> BoxedStrategy<Action> {
+    let of = move |among: Among, filter: BoxedStrategy<_>, names: &'static [&'static str]| {
+        let sort = (
+            option::weighted(0.4, select(names)),
+            option::weighted(0.3, select(ORDERS)),
+        );
+        let number = || option::weighted(0.3, -1..5_i64);
+        let search = proptest::bool::weighted(0.2);
+        let (filtered, counted) = match paging {
+            Paging::Index => (0.8, number().boxed()),
+            Paging::Cursor => (0.3, option::weighted(0.9, 1..4_i64).boxed()),
+        };
+        let filter = option::weighted(filtered, filter);
+        let listing = (filter, sort, number(), counted, search);
+        listing
+            .prop_map(move |(filter, (by, order), start, count, search)| {
+                let (start, cursor) = match paging {
+                    Paging::Index => (start, None),
+                    Paging::Cursor => (None, Some(Cursor::default())),
+                };
+                let listing = Listing {
+                    filter,
+                    sort: Sort { by, order },
+                    start,
+                    count,
+                    cursor,
+                    search,
+                };
+                Action::List(among, listing)
+            })
+            .boxed()
+    };
+    let all = prop_oneof![filters::of_user(), filters::of_group()];
+    prop_oneof![
+        4 => of(Among::Kind(Kind::User), filters::of_user(), SORTED_USERS),
+        2 => of(Among::Kind(Kind::Group), filters::of_group(), SORTED_GROUPS),
+        1 => of(Among::All, all.boxed(), SORTED_ALL),
+    ]
+    .boxed()
+}
+
+const ORDERS: &[&str] = &[
+    "ascending",
+    "descending",
+    "descending",
+    "Descending",
+    "ASCENDING",
+    "up",
+];
+/// Not by what only the server knows: times, and versions; nor by lists that have no order: a group's members, a user's groups.
+const SORTED_USERS: &[&str] = &[
+    "userName",
+    "userName",
+    "USERNAME",
+    "title",
+    "title",
+    "displayName",
+    "nickName",
+    "externalId",
+    "active",
+    "name.givenName",
+    "name.familyName",
+    "emails",
+    "emails.value",
+    "emails.type",
+    "emails.primary",
+    "roles",
+    "roles.display",
+    "addresses.locality",
+    "x509Certificates",
+    "department",
+    "manager",
+    "id",
+    "meta.resourceType",
+    "meta.location",
+    "urn:ietf:params:scim:schemas:core:2.0:User:title",
+    "urn:ietf:params:scim:schemas:extension:enterprise:2.0:User:department",
+    "name",
+    "addresses",
+    "meta",
+    "password",
+    "nothing",
+    ENTERPRISE,
+];
+const SORTED_GROUPS: &[&str] = &[
+    "displayName",
+    "displayName",
+    "DISPLAYNAME",
+    "externalId",
+    "id",
+    "meta.resourceType",
+    "userName",
+    "meta",
+];
+const SORTED_ALL: &[&str] = &[
+    "displayName",
+    "displayName",
+    "externalId",
+    "userName",
+    "title",
+    "emails",
+    "id",
+    "meta.resourceType",
+    "department",
+    "name",
+    "nothing",
+];
 
 /// Not JSON, or JSON that two parsers may read in two ways.
 const BROKEN: &[&str] = &[

@@ -141,8 +141,13 @@ fn removed() -> impl Strategy<Value = Operation> {
         1 => filters::of_element(),
     ];
     let op = prop_oneof![12 => Just("remove"), 1 => Just("Remove"), 1 => Just("replace")];
-    let value = proptest::option::weighted(0.05, values::members());
-    (op, filter, value).prop_map(|(op, filter, value)| {
+    let value = proptest::option::weighted(0.1, values::members());
+    let again = proptest::bool::weighted(0.15);
+    (op, filter, value, again).prop_map(|(op, filter, mut value, again)| {
+        // ConnId.
+        if let (true, Filter::Test(test)) = (again, &filter) {
+            value = Some(json!([{"value": test.literal}]));
+        }
         let path = Path {
             name: "members".to_owned(),
             filter: Some(filter),
