@@ -62,13 +62,25 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         40 => request().prop_map(|request| Step::One(Box::new(request))),
         5 => Just(Step::Compare),
-        3 => (list(Paging::Cursor), selection(), vec(request(), 0..6)).prop_map(|(list, attributes, between)| {
-            let mut request = whole(0, list);
-            request.attributes = attributes;
-            Step::Walk(Box::new(request), between)
-        }),
+        3 => walk(),
         1 => (tenant(), 2..=17_usize).prop_map(|(tenant, groups)| Step::Chain { tenant, groups }),
     ]
+}
+
+/// Through a list, while others come, change and go.
+fn walk() -> impl Strategy<Value = Step> {
+    let gone = deletion().prop_map(|action| whole(0, action));
+    let between = vec(prop_oneof![2 => request(), 1 => gone], 0..6);
+    (list(Paging::Cursor), selection(), between).prop_map(|(list, attributes, between)| {
+        let mut request = whole(0, list);
+        request.attributes = attributes;
+        Step::Walk(Box::new(request), between)
+    })
+}
+
+fn deletion() -> impl Strategy<Value = Action> {
+    values::kind()
+        .prop_flat_map(|kind| values::target(kind).prop_map(move |id| Action::Delete(kind, id)))
 }
 
 /// Mostly the first.
@@ -189,9 +201,7 @@ fn writing() -> BoxedStrategy<Action> {
             .prop_map(|(id, operations)| Action::Patch(Kind::User, id, operations)),
         12 => (values::target(Kind::Group), vec(operations::of_group(), 1..4))
             .prop_map(|(id, operations)| Action::Patch(Kind::Group, id, operations)),
-        4 => values::kind().prop_flat_map(|kind| {
-            values::target(kind).prop_map(move |id| Action::Delete(kind, id))
-        }),
+        4 => deletion(),
     ]
     .boxed()
 }
