@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::attributes::{Attribute, Type};
+use super::attributes::Attribute;
 use super::document::{Op, write_part, write_parts};
 use super::filter::{Filter, Scope};
 use super::value::{INVALID_PATH, INVALID_VALUE, NO_TARGET, Refusal, elements, folded, plain};
@@ -170,11 +170,8 @@ fn described(attribute: &'static Attribute, filter: &Filter) -> Option<Map<Strin
     let mut element = Map::new();
     for (name, literal) in filter.equations()? {
         let part = attribute.part(name)?;
-        let value = match part.kind {
-            Type::Boolean => plain(part, literal).ok()??,
-            _ => literal.clone(),
-        };
-        element.insert(part.name.to_owned(), value);
+        // What the part can't have is described by nothing: a certificate that is not base64.
+        element.insert(part.name.to_owned(), plain(part, literal).ok()??);
     }
     let met = filter.meets(Scope::Element(attribute), &element);
     met.then_some(element)
