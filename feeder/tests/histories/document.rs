@@ -269,9 +269,19 @@ impl Document {
         }
         let value = value.filter(|value| !value.is_null());
         match (op, filter, value) {
-            (Op::Remove, Some(filter), None) => {
-                for id in alternatives(filter).ok_or(INVALID_VALUE)? {
-                    self.members.remove(&any_spelling(&id)?);
+            (Op::Remove, Some(filter), value) => {
+                let ids = |named: Vec<String>| -> Result<BTreeSet<String>, Refusal> {
+                    named.iter().map(|id| any_spelling(id)).collect()
+                };
+                let gone = ids(alternatives(filter).ok_or(INVALID_VALUE)?)?;
+                // ConnId says it twice; whoever says two things has said nothing.
+                if let Some(value) = value
+                    && ids(member_ids(value)?)? != gone
+                {
+                    return Err(INVALID_VALUE);
+                }
+                for id in gone {
+                    self.members.remove(&id);
                 }
             }
             (_, Some(_), _) => return Err(INVALID_PATH),
