@@ -181,3 +181,23 @@ async fn groups_are_found_by_name_external_id_and_member() {
         .await;
     assert_eq!(user.listed("id"), [&anne]);
 }
+
+#[tokio::test]
+async fn rfc7644_3_4_2_2_an_empty_external_id_is_compared_as_what_it_is() {
+    let api = Api::start().await;
+    let user = json!({"userName": "anne", "externalId": ""});
+    api.post("/Users", user).await.created();
+    let group = json!({"displayName": "g", "externalId": ""});
+    api.post("/Groups", group).await.created();
+    for (filter, total) in [
+        (r#"externalId eq """#, 1),
+        (r#"externalId lt "a""#, 1),
+        (r#"externalId co """#, 1),
+        ("externalId pr", 0),
+    ] {
+        for path in ["/Users", "/Groups"] {
+            let found = api.search(path, filter).await;
+            assert_eq!(found.body["totalResults"], total, "{path} {filter}");
+        }
+    }
+}

@@ -144,7 +144,7 @@ fn signed(integer: i128) -> [u8; 16] {
 /// A floating-point number holds no integer beyond 2^53 exactly: what it leaves of one comes after it.
 fn numeric(number: &Number) -> Option<Vec<u8>> {
     let float = number.as_f64()?;
-    // Between two integers of 64 bits and what stands for them, nothing is cut.
+    // The float stands for this integer of at most 64 bits: the conversion cuts nothing.
     let left = number.as_i128().map_or(0, |exact| exact - float as i128);
     Some([ordered(float).to_be_bytes().as_slice(), &signed(left)].concat())
 }

@@ -41,16 +41,16 @@ impl<'q> Subject<'q> {
             return None;
         }
         let text = |text: &str| Value::from(text);
-        let optional = |value: Option<&str>| value.map_or(Value::Null, text);
         Some(match (place.attribute.name.as_str(), self.stored) {
             ("id", stored) => json!(stored.id()),
             ("meta", _) => self.meta(place),
             ("userName", Stored::User(user)) => text(&user.identity.user_name),
-            ("externalId", Stored::User(user)) => optional(user.identity.external_id.as_deref()),
+            // An empty one names nobody, and is in the document alone.
+            ("externalId", Stored::User(user)) => text(user.identity.external_id.as_deref()?),
+            ("externalId", Stored::Group(group)) => text(group.external_id.as_deref()?),
             // What is absent means inactive and is absent nevertheless.
             ("active", Stored::User(user)) if user.identity.active => Value::Bool(true),
             ("displayName", Stored::Group(group)) => text(&group.display_name),
-            ("externalId", Stored::Group(group)) => optional(group.external_id.as_deref()),
             _ => return None,
         })
     }
