@@ -176,7 +176,7 @@ impl Error {
         match self {
             Error::SortByUnknown(unknown)
             | Error::Filter(FilterError::Unknown(unknown))
-            | Error::Patch(PatchError::Unknown(unknown))
+            | Error::Patch(PatchError::Unknown(unknown) | PatchError::MemberKey(unknown))
             | Error::Patch(PatchError::Filter(FilterError::Unknown(unknown))) => Some(unknown),
             _ => None,
         }
@@ -234,7 +234,7 @@ fn patch_kind(error: &PatchError) -> (StatusCode, Option<&'static str>) {
         PatchError::Body(_) => "invalidSyntax",
         PatchError::Path(_) | PatchError::Unknown(_) => "invalidPath",
         PatchError::Filter(_) => "invalidFilter",
-        PatchError::Value(_) | PatchError::Members(_) => "invalidValue",
+        PatchError::Value(_) | PatchError::Members(_) | PatchError::MemberKey(_) => "invalidValue",
         PatchError::ReadOnly(_) | PatchError::Required(_) | PatchError::Immutable(_) => {
             "mutability"
         }

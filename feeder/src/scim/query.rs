@@ -86,6 +86,10 @@ impl Query {
             let Some((name, place, shape)) = written.place(name) else {
                 continue;
             };
+            // RFC 7643 section 2.1: names differ by more than case.
+            if place.is_some() {
+                return Err(Error::Json(format!("{name:?} is given twice")));
+            }
             *place = match (shape, value) {
                 (_, Value::Null) => None,
                 (Shape::Text, Value::String(text)) => Some(text.clone()),
@@ -296,5 +300,7 @@ mod tests {
             assert!(error.to_string().contains(name), "{error}");
         }
         assert!(Query::of_search_request(&json!([])).is_err());
+        let twice = json!({"filter": "id pr", "Filter": "title pr"});
+        assert!(Query::of_search_request(&twice).is_err());
     }
 }

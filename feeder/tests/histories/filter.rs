@@ -93,7 +93,11 @@ impl Filter {
             Filter::Not(inner) => !inner.meets(scope, object),
             Filter::Test(test) => {
                 let place = compared(scope.place(&test.path).unwrap(), test);
-                test.meets(place, &values(place, object))
+                let mut found = values(place, object);
+                if !test.is("pr") && !test.literal.is_null() {
+                    found.extend(assumed(scope, place, object));
+                }
+                test.meets(place, &found)
             }
             Filter::Has(name, inner, test) => {
                 let place = scope.place(name).unwrap();
@@ -223,6 +227,27 @@ fn compared(place: Place, test: &Test) -> Place {
         },
         _ => place,
     }
+}
+
+/// RFC 7643 section 2.4: of elements that do not say whether they are primary, that they are not.
+fn assumed(scope: Scope, place: Place, object: &Map<String, Value>) -> Option<Value> {
+    let unsaid = match (scope, place.part) {
+        (Scope::Element(_), None) if place.attribute.name == "primary" => {
+            !object.contains_key("primary")
+        }
+        (_, Some(part)) if part.name == "primary" => {
+            let whole = Place {
+                part: None,
+                ..place
+            };
+            let elements = values(whole, object);
+            elements
+                .iter()
+                .any(|element| element.get("primary").is_none())
+        }
+        _ => false,
+    };
+    unsaid.then_some(Value::Bool(false))
 }
 
 /// Every value there.

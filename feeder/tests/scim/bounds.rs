@@ -411,6 +411,12 @@ async fn a_misnamed_attribute_is_named_wherever_it_keeps_something_from_working(
         "invalidPath",
         "did you mean \"name.givenName\"?",
     );
+    let member = json!({"displayName": "g", "members": [{"vlaue": id}]});
+    says(
+        api.post("/Groups", member).await,
+        "invalidValue",
+        "members: no attribute \"vlaue\"; did you mean \"value\"?",
+    );
     let urn = "urn:ietf:params:scim:schemas:core:2.0:User:department";
     let path = json!([{"op": "replace", "path": urn, "value": "x"}]);
     says(

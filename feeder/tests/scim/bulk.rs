@@ -767,3 +767,15 @@ async fn rfc7644_3_11_me_is_not_implemented() {
         .await;
     answer.is_error(401, None);
 }
+
+#[tokio::test]
+async fn rfc7644_3_7_2_what_leads_nowhere_waits_for_what_it_refers_to_all_the_same() {
+    let api = Api::start().await;
+    let manager = json!([{"op": "add", "path": "manager", "value": "bulkId:boss"}]);
+    let bulk = json!({"failOnErrors": 1, "Operations": [
+        {"method": "PATCH", "path": "/Users/0", "data": {"Operations": manager}},
+        {"method": "POST", "path": "/Users", "bulkId": "boss", "data": {"userName": "boss"}},
+    ]});
+    let done = api.post("/Bulk", bulk).await.operations();
+    assert_eq!(statuses(&done), ["404", "201"]);
+}

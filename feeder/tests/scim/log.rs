@@ -191,6 +191,24 @@ async fn nothing_that_a_client_writes_is_logged_however_its_request_fails() {
 }
 
 #[tokio::test]
+async fn a_misnamed_attribute_in_a_bulk_operation_is_in_the_log() {
+    let api = Api::start().await;
+    let user = api.user("anne").await;
+    lines();
+    let path = json!([{"op": "replace", "path": "emails[type eq \"work\"].vlaue", "value": "x"}]);
+    let bulk = json!({"Operations": [
+        {"method": "PATCH", "path": format!("/Users/{user}"), "data": {"Operations": path}},
+    ]});
+    api.post("/Bulk", bulk).await;
+    let lines = lines();
+    let misnamed = lines.iter().find(|line| line.contains("misnamed"));
+    assert!(
+        misnamed.is_some_and(|line| line.contains("vlaue")),
+        "{lines:#?}"
+    );
+}
+
+#[tokio::test]
 async fn a_name_that_a_client_chose_begins_no_line_and_is_cut() {
     let api = Api::start().await;
     lines();

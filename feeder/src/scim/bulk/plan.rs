@@ -195,7 +195,19 @@ impl Step {
             (_, Target::Endpoint(_)) => Err(wrong("\"path\" names no resource")),
             (_, Target::Resource(kind, resource)) => Ok((kind, resource)),
         }?;
-        let id = match ids.find(resource, needs)? {
+        let found = ids.find(resource, needs);
+        // Read whatever the path is: what it refers to decides when its turn comes.
+        let edit = match operation.method {
+            Method::Delete => Ok(None),
+            Method::Patch => {
+                operations(data, ids, needs, reading).map(|list| Some(Edit::Patch(list)))
+            }
+            Method::Put | Method::Post => match ids.resolve(&mut data, needs) {
+                Ok(()) => Ok(Some(Edit::Replace(data))),
+                Err(error) => Err(error.into()),
+            },
+        };
+        let id = match found? {
             Some(new) => new.id,
             None => {
                 self.path = Some(format!("{}/{resource}", kind.endpoint()));
@@ -204,19 +216,14 @@ impl Step {
         };
         self.path = Some(format!("{}/{id}", kind.endpoint()));
         let if_match = IfMatch::version(operation.version);
-        let edit = match operation.method {
-            Method::Delete => return Ok(Goal::Delete { kind, id, if_match }),
-            Method::Patch => Edit::Patch(operations(data, ids, needs, reading)?),
-            Method::Put | Method::Post => {
-                ids.resolve(&mut data, needs)?;
-                Edit::Replace(data)
-            }
-        };
-        Ok(Goal::Change {
-            kind,
-            id,
-            if_match,
-            edit,
+        Ok(match edit? {
+            None => Goal::Delete { kind, id, if_match },
+            Some(edit) => Goal::Change {
+                kind,
+                id,
+                if_match,
+                edit,
+            },
         })
     }
 }

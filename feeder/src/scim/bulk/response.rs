@@ -65,6 +65,9 @@ fn status(outcome: &Result<Done, Error>) -> StatusCode {
 
 /// A line an operation: what the line of the request says of a request with one resource.
 fn log(context: &Context, step: &Step, outcome: &Result<Done, Error>) {
+    if let Some(unknown) = outcome.as_ref().err().and_then(Error::misnamed) {
+        context.note().misnamed(unknown);
+    }
     tracing::info!(
         tenant = &*context.tenant,
         method = step.method.as_str(),

@@ -58,10 +58,29 @@ fn compare(place: &Place<'_>, operator: Operator, operand: &Operand, source: &im
             _ => operand.meets(place.leaf(), operator, value),
         }
     });
+    if matches!(operand, Operand::Boolean(_)) && unspecified_primary(place, source, assigned) {
+        return met || operand.meets(place.leaf(), operator, &Value::Bool(false));
+    }
     match (operand, operator) {
         (Operand::Null, Operator::Equal) => !met,
         (_, Operator::NotEqual) if !matches!(operand, Operand::Null) => met || !assigned,
         _ => met,
+    }
+}
+
+/// RFC 7643 section 2.4, of an element's `primary`: "If not specified, the value of "primary" SHALL be assumed to be "false"." Whether some element
+/// does not specify it.
+fn unspecified_primary(place: &Place<'_>, source: &impl Source, assigned: bool) -> bool {
+    match place.sub {
+        Some(sub) if sub.name == "primary" && place.attribute.multi_valued => {
+            source.any(place, &mut |element| {
+                let object = element.as_object();
+                object.is_some_and(|object| object.get(&sub.name).is_none_or(Value::is_null))
+            })
+        }
+        // Inside an element; no resource has an attribute of this name.
+        None if place.is("primary") => !assigned,
+        _ => false,
     }
 }
 

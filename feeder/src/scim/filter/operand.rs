@@ -44,6 +44,13 @@ impl Operand {
             attribute: attribute.name.clone(),
             why,
         };
+        let plain = matches!(
+            attribute.kind,
+            Type::Boolean | Type::Integer | Type::Decimal | Type::DateTime
+        );
+        if operator.is_substring() && plain {
+            return Err(unsupported("is no text: it has no substrings"));
+        }
         let operand = match (attribute.kind, literal) {
             (_, Value::Null) => Operand::Null,
             (Type::String | Type::Reference | Type::Binary, Value::String(text)) => Operand::Text {
@@ -78,14 +85,11 @@ impl Operand {
             (Operand::Null, _) if operator.is_substring() || operator.is_order() => {
                 Err(unsupported("is only compared with null by eq and ne"))
             }
-            (Operand::Boolean(_), _) if operator.is_substring() || operator.is_order() => {
+            (Operand::Boolean(_), _) if operator.is_order() => {
                 Err(unsupported("is boolean: only eq, ne and pr compare it"))
             }
             (_, Type::Binary) if operator.is_order() => {
                 Err(unsupported("is binary: nothing orders it"))
-            }
-            (Operand::Time(_) | Operand::Number(_), _) if operator.is_substring() => {
-                Err(unsupported("is no text: it has no substrings"))
             }
             _ => Ok(operand),
         }

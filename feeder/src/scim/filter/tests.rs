@@ -101,6 +101,26 @@ fn rfc7643_2_2_case_matters_only_where_the_schema_says_so() {
 }
 
 #[test]
+fn rfc7643_2_4_a_primary_that_is_not_specified_is_false() {
+    for (text, expected) in [
+        (r#"emails[type eq "home" and primary eq false]"#, true),
+        (r#"emails[type eq "home" and primary eq "False"]"#, true),
+        (r#"emails[type eq "home" and primary ne true]"#, true),
+        (r#"emails[type eq "home" and primary eq true]"#, false),
+        (r#"emails[type eq "work" and primary eq false]"#, false),
+        (r#"emails[type eq "home" and primary pr]"#, false),
+        ("emails.primary eq false", true),
+        ("emails.primary ne true", true),
+        ("roles.primary eq true", false),
+        // No element, no primary; and only an element's has a value that is assumed.
+        ("phoneNumbers.primary eq false", false),
+        ("active ne true", false),
+    ] {
+        assert_eq!(holds(text), expected, "{text}");
+    }
+}
+
+#[test]
 fn rfc7643_2_5_an_absent_attribute_meets_ne_and_null_only() {
     for (text, expected) in [
         (r#"title eq "x""#, false),

@@ -9,6 +9,7 @@ use super::path::Selection;
 use super::value::decoded;
 use super::{Op, PatchError};
 use crate::directory::MemberChange;
+use crate::schema::Attribute;
 use crate::scim::dialect::Dialect;
 use crate::scim::filter::{Filter, Operand, Operator};
 use crate::scim::id;
@@ -51,6 +52,7 @@ pub(crate) fn change(
     value: Option<Value>,
     reading: &mut Reading,
 ) -> Result<MemberChange, PatchError> {
+    let members = selection.place.attribute;
     if selection.place.sub.is_some() {
         return Err(PatchError::Path(
             "a member is added or removed whole; it has no part that can be written",
@@ -62,7 +64,7 @@ pub(crate) fn change(
             // ConnId names whom it removes twice.
             let again = match value.filter(|value| !value.is_null()) {
                 None => ids.clone(),
-                Some(value) => by_value(value, reading)?,
+                Some(value) => by_value(members, value, reading)?,
             };
             match same(&ids, &again) {
                 true => Ok(MemberChange::Remove(ids)),
@@ -73,17 +75,25 @@ pub(crate) fn change(
         }
         (_, Some(_), _) => Err(PatchError::Path("members[…] can only be removed")),
         (Op::Remove, None, None | Some(Value::Null)) => Ok(MemberChange::Set(Vec::new())),
-        (Op::Remove, None, Some(value)) => by_value(value, reading).map(MemberChange::Remove),
-        (Op::Add, None, Some(value)) => existing(value, reading).map(MemberChange::Add),
-        (Op::Replace, None, Some(value)) => existing(value, reading).map(MemberChange::Set),
+        (Op::Remove, None, Some(value)) => {
+            by_value(members, value, reading).map(MemberChange::Remove)
+        }
+        (Op::Add, None, Some(value)) => existing(members, value, reading).map(MemberChange::Add),
+        (Op::Replace, None, Some(value)) => {
+            existing(members, value, reading).map(MemberChange::Set)
+        }
         (Op::Add | Op::Replace, None, None) => Err(PatchError::Members("no value")),
     }
 }
 
 /// The ids of those whom the value of a removal names.
-fn by_value(value: Value, reading: &mut Reading) -> Result<Vec<Uuid>, PatchError> {
+fn by_value(
+    members: &Attribute,
+    value: Value,
+    reading: &mut Reading,
+) -> Result<Vec<Uuid>, PatchError> {
     reading.note(Dialect::RemoveByValue);
-    let named = named(value, reading)?;
+    let named = named(members, value, reading)?;
     named.iter().map(|text| removed(text, reading)).collect()
 }
 
@@ -94,8 +104,12 @@ fn same(one: &[Uuid], other: &[Uuid]) -> bool {
 }
 
 /// The ids of members to be; each has to be one.
-fn existing(value: Value, reading: &mut Reading) -> Result<Vec<Uuid>, PatchError> {
-    named(value, reading)?
+fn existing(
+    members: &Attribute,
+    value: Value,
+    reading: &mut Reading,
+) -> Result<Vec<Uuid>, PatchError> {
+    named(members, value, reading)?
         .iter()
         .map(|text| id::parse(text).ok_or(NO_ID))
         .collect()
@@ -113,7 +127,11 @@ fn removed(text: &str, reading: &mut Reading) -> Result<Uuid, PatchError> {
 }
 
 /// The `value` of each member given: a list of objects, or one object; ConnId has a mode with the list in an object.
-fn named(value: Value, reading: &mut Reading) -> Result<Vec<String>, PatchError> {
+fn named(
+    members: &Attribute,
+    value: Value,
+    reading: &mut Reading,
+) -> Result<Vec<String>, PatchError> {
     let value = match decoded(value, reading) {
         Value::Object(mut object) if object.len() == 1 && object.contains_key("members") => {
             reading.note(Dialect::WrappedValue);
@@ -123,13 +141,14 @@ fn named(value: Value, reading: &mut Reading) -> Result<Vec<String>, PatchError>
     };
     match value {
         Value::Null => Ok(Vec::new()),
-        Value::Array(members) => {
-            let members = members.into_iter();
-            members.map(|one| member(decoded(one, reading))).collect()
+        Value::Array(list) => {
+            let list = list.into_iter();
+            list.map(|one| member(members, decoded(one, reading)))
+                .collect()
         }
         value @ Value::Object(_) => {
             reading.note(Dialect::SingleForList);
-            member(value).map(|member| vec![member])
+            member(members, value).map(|member| vec![member])
         }
         _ => Err(PatchError::Members("not a list of objects")),
     }
@@ -137,7 +156,7 @@ fn named(value: Value, reading: &mut Reading) -> Result<Vec<String>, PatchError>
 
 /// `$ref`, `type` and `display` follow from the id and are ignored; so is `primary`, which RFC 7643 section 2.4 gives to every list. Any
 /// other key might change what is meant (SCIM 1.1 has `"operation": "delete"`).
-fn member(member: Value) -> Result<String, PatchError> {
+fn member(members: &Attribute, member: Value) -> Result<String, PatchError> {
     let Value::Object(member) = member else {
         return Err(PatchError::Members("a member is not an object"));
     };
@@ -147,7 +166,9 @@ fn member(member: Value) -> Result<String, PatchError> {
             ("value", Value::String(value)) if id.is_none() => id = Some(value),
             ("value", _) => return Err(PatchError::Members("a value is not one string")),
             ("$ref" | "type" | "display" | "primary", _) => {}
-            _ => return Err(PatchError::Members("a member with an unknown key")),
+            _ => {
+                members.resolve(&key).map_err(PatchError::MemberKey)?;
+            }
         }
     }
     id.ok_or(PatchError::Members("a member without a value"))

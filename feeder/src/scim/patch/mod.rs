@@ -84,6 +84,9 @@ pub(crate) enum PatchError {
     /// A shape of `members` that is not understood, and so might mean anything.
     #[error("members: {0}")]
     Members(&'static str),
+    /// A part of a member that no member has.
+    #[error("members: {0}")]
+    MemberKey(Unknown),
 }
 
 /// The resource that a POST describes. An absent `active` is true.

@@ -2,11 +2,10 @@
 
 use std::cmp::Ordering;
 
-use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 use crate::directory::{Slot, fold};
-use crate::schema::{Kind, Place, Resolved, ResourceType, Returned, Type};
+use crate::schema::{Kind, Place, Resolved, ResourceType, Returned, Type, time};
 use crate::scim::error::Error;
 use crate::scim::filter::{Source, any_assigned};
 use crate::scim::query::SortBy;
@@ -127,19 +126,27 @@ fn sortable(place: Place<'_>) -> Result<Place<'_>, Error> {
 fn key(place: &Place<'_>, value: &Value) -> Key {
     let leaf = place.leaf();
     let bytes = match (leaf.kind, value) {
-        (Type::DateTime, Value::String(text)) => {
-            let time: Timestamp = text.parse().ok()?;
-            // The highest bit turned round puts what is below zero before what is above.
-            let nanoseconds = time.as_nanosecond() ^ i128::MIN;
-            nanoseconds.to_be_bytes().to_vec()
-        }
+        (Type::DateTime, Value::String(text)) => signed(time(text)?.as_nanosecond()).to_vec(),
         (_, Value::String(text)) if leaf.case_exact => text.as_bytes().to_vec(),
         (_, Value::String(text)) => fold(text).into_bytes(),
         (_, Value::Bool(value)) => vec![u8::from(*value)],
-        (_, Value::Number(number)) => ordered(number.as_f64()?).to_be_bytes().to_vec(),
+        (_, Value::Number(number)) => numeric(number)?,
         _ => return None,
     };
     Some(bytes.into_iter().take(KEY_BYTES).collect())
+}
+
+/// Bytes in the order of integers: the highest bit turned round puts what is below zero before what is above.
+fn signed(integer: i128) -> [u8; 16] {
+    (integer ^ i128::MIN).to_be_bytes()
+}
+
+/// A floating-point number holds no integer beyond 2^53 exactly: what it leaves of one comes after it.
+fn numeric(number: &Number) -> Option<Vec<u8>> {
+    let float = number.as_f64()?;
+    // The float stands for this integer of at most 64 bits: the conversion cuts nothing.
+    let left = number.as_i128().map_or(0, |exact| exact - float as i128);
+    Some([ordered(float).to_be_bytes().as_slice(), &signed(left)].concat())
 }
 
 /// A number's bits in the order of numbers.
@@ -196,9 +203,31 @@ mod tests {
         assert!(created("1969-12-31T23:59:59Z") < created("1970-01-01T00:00:00Z"));
         assert!(created("2026-01-01T00:00:00Z") < created("2026-01-01T00:00:00.001Z"));
         assert!(created("2026-01-01T00:00:00Z") > created("2026-01-01T00:00:00+01:00"));
+        // Without a zone it is UTC, as in a filter.
+        assert_eq!(
+            created("2026-01-01T00:00:00"),
+            created("2026-01-01T00:00:00Z")
+        );
         let mut numbers = [1.5, -3.0, 0.0, 7e9, -0.5];
         numbers.sort_by_key(|number| ordered(*number));
         assert_eq!(numbers, [-3.0, -0.5, 0.0, 1.5, 7e9]);
+        let sorted = [
+            json!(i64::MIN),
+            json!(i64::MIN + 1),
+            json!(-1),
+            json!(1.5),
+            json!((1_i64 << 53) - 1),
+            json!(1_i64 << 53),
+            json!((1_i64 << 53) + 1),
+            json!((1_i64 << 53) + 2),
+            json!(i64::MAX - 1),
+            json!(i64::MAX),
+            json!(u64::MAX - 1),
+            json!(u64::MAX),
+            json!(1e300),
+        ];
+        let keys = sorted.map(|number| numeric(number.as_number().unwrap()).unwrap());
+        assert!(keys.is_sorted_by(|one, next| one < next), "{keys:?}");
     }
 
     #[test]
