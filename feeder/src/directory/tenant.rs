@@ -431,6 +431,19 @@ impl Tenant {
         true
     }
 
+    /// Takes someone out of all groups, which it says. One by one, each would copy the list of those that are left.
+    pub(super) fn leave_groups(&mut self, member: Slot) -> Arc<[Slot]> {
+        let groups = self.member_of.remove(&member).unwrap_or_default();
+        for group in groups.iter() {
+            if let Some(held) = self.groups.get_mut(group) {
+                Arc::make_mut(held).members.remove(&member);
+            }
+            unlink(&mut self.nested, *group, member);
+        }
+        self.memberships -= groups.len();
+        groups
+    }
+
     fn unlink(&mut self, group: Slot, member: Slot) {
         unlink(&mut self.member_of, member, group);
         unlink(&mut self.nested, group, member);
