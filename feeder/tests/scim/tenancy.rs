@@ -35,6 +35,8 @@ async fn told(noise: bool) -> Vec<String> {
         let mut headers: Vec<String> = answer
             .headers
             .iter()
+            // A time is shorter where its milliseconds end in 0.
+            .filter(|(name, _)| *name != http::header::CONTENT_LENGTH)
             .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
             .collect();
         headers.sort();
