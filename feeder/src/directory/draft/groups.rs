@@ -206,9 +206,8 @@ impl Draft {
         members: Vec<Slot>,
     ) -> Result<bool, Refused> {
         self.memberships += members.len();
-        let held = self.tenant_mut(tenant)?;
         let mut dropped = members;
-        dropped.retain(|member| held.drop_member(group, *member));
+        self.tenant_mut(tenant)?.drop_members(group, &mut dropped);
         if dropped.is_empty() {
             return Ok(false);
         }
