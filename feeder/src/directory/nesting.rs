@@ -3,6 +3,7 @@
 //! A chain is a row of groups, each a member of the one before. Groups that contain each other in a circle are one link
 //! of the chain, as long as the circle has groups: a circle is harmless, but no way around the bound.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 
 use super::tenant::Tenant;
@@ -14,13 +15,21 @@ pub const MAX_DEPTH: usize = 16;
 /// The length of the longest chain through `group` and one of `added`, which have just become its members.
 ///
 /// Costs what the groups above it and below them cost; users are never looked at, nor the group's other members unless a circle has come about.
-pub(super) fn depth(tenant: &Tenant, group: Slot, added: &[Slot]) -> usize {
-    depth_of(
+/// With it comes how many memberships had to be looked at.
+pub(super) fn depth(tenant: &Tenant, group: Slot, added: &[Slot]) -> (usize, usize) {
+    let looked_at = Cell::new(0);
+    let depth = depth_of(
         group,
         added,
-        |slot| tenant.parents(slot),
-        |slot| tenant.nested(slot),
-    )
+        |slot| count(&looked_at, tenant.parents(slot)),
+        |slot| count(&looked_at, tenant.nested(slot)),
+    );
+    (depth, looked_at.get())
+}
+
+fn count<'a>(looked_at: &Cell<usize>, slots: &'a [Slot]) -> &'a [Slot] {
+    looked_at.set(looked_at.get() + slots.len());
+    slots
 }
 
 fn depth_of<'a>(

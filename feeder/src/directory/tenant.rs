@@ -368,7 +368,7 @@ impl Tenant {
     }
 
     /// Puts a group in, in the place of its former self if there is one. Its members are changed by
-    /// [`add_member`](Self::add_member) and [`drop_member`](Self::drop_member) alone, which keep both directions.
+    /// [`add_member`](Self::add_member) and [`drop_members`](Self::drop_members) alone, which keep both directions.
     pub(super) fn put_group(&mut self, group: Arc<Group>) {
         self.unindex_group(group.slot);
         self.ids.insert(group.id, group.slot);
@@ -385,8 +385,9 @@ impl Tenant {
         if let Some(group) = self.groups.remove(&slot) {
             self.ids.remove(&group.id);
             self.memberships -= group.members.len();
+            self.nested.remove(&slot);
             for member in &group.members {
-                self.unlink(slot, *member);
+                unlink(&mut self.member_of, *member, slot);
             }
         }
     }
@@ -418,22 +419,37 @@ impl Tenant {
         true
     }
 
-    /// False if it was no member.
-    pub(super) fn drop_member(&mut self, group: Slot, member: Slot) -> bool {
+    /// Takes members out of a group. Those who were none go from the list. The nested groups that are left are listed once, not once a member.
+    pub(super) fn drop_members(&mut self, group: Slot, members: &mut Vec<Slot>) {
         let Some(held) = self.groups.get_mut(&group) else {
-            return false;
+            return members.clear();
         };
-        if Arc::make_mut(held).members.remove(&member).is_none() {
-            return false;
+        let held = Arc::make_mut(held);
+        members.retain(|member| held.members.remove(member).is_some());
+        let left = held.members.clone();
+        for member in members.iter() {
+            unlink(&mut self.member_of, *member, group);
         }
-        self.unlink(group, member);
-        self.memberships -= 1;
-        true
+        self.memberships -= members.len();
+        if members
+            .iter()
+            .any(|member| self.groups.contains_key(member))
+        {
+            retain(&mut self.nested, group, |slot| left.contains(slot));
+        }
     }
 
-    fn unlink(&mut self, group: Slot, member: Slot) {
-        unlink(&mut self.member_of, member, group);
-        unlink(&mut self.nested, group, member);
+    /// Takes someone out of all groups, which it says. One by one, each would copy the list of those that are left.
+    pub(super) fn leave_groups(&mut self, member: Slot) -> Arc<[Slot]> {
+        let groups = self.member_of.remove(&member).unwrap_or_default();
+        for group in groups.iter() {
+            if let Some(held) = self.groups.get_mut(group) {
+                Arc::make_mut(held).members.remove(&member);
+            }
+            unlink(&mut self.nested, *group, member);
+        }
+        self.memberships -= groups.len();
+        groups
     }
 
     /// The members of a group, none if there is no such group.
@@ -461,10 +477,14 @@ fn link(links: &mut OrdMap<Slot, Arc<[Slot]>>, from: Slot, to: Slot) {
 }
 
 fn unlink(links: &mut OrdMap<Slot, Arc<[Slot]>>, from: Slot, to: Slot) {
+    retain(links, from, |slot| *slot != to);
+}
+
+fn retain(links: &mut OrdMap<Slot, Arc<[Slot]>>, from: Slot, kept: impl Fn(&Slot) -> bool) {
     let Some(slots) = links.get(&from) else {
         return;
     };
-    let rest: Vec<Slot> = slots.iter().copied().filter(|slot| *slot != to).collect();
+    let rest: Vec<Slot> = slots.iter().copied().filter(kept).collect();
     if rest.is_empty() {
         links.remove(&from);
     } else {

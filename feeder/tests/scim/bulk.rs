@@ -753,6 +753,62 @@ async fn the_work_of_a_bulk_is_bounded_as_a_whole() {
 }
 
 #[tokio::test]
+async fn what_a_bulk_does_to_groups_is_work_and_bounded_as_a_whole() {
+    let limits = Limits {
+        work: 5_000,
+        ..Limits::default()
+    };
+    let settings = Settings {
+        limits,
+        ..Settings::default()
+    };
+    let api = Api::with(settings).await;
+    let mut users = Vec::new();
+    for number in 0..100 {
+        users.push(api.user(&format!("u{number}")).await);
+    }
+    let users: Vec<&str> = users.iter().map(String::as_str).collect();
+    let mut groups = Vec::new();
+    for number in 0..8 {
+        groups.push(api.group(&format!("g{number}"), &users).await);
+    }
+    let delete = |group: &String| json!({"method": "DELETE", "path": format!("/Groups/{group}")});
+    let delete = |groups: &[String]| groups.iter().map(delete).collect::<Vec<Value>>();
+    // Few words, and a lot to do.
+    let all = json!({"Operations": delete(&groups)});
+    api.post("/Bulk", all).await.is_error(413, None);
+    assert_eq!(api.total("/Groups").await, 8);
+    assert_eq!(
+        statuses(&api.bulk(json!(delete(&groups[..4]))).await),
+        ["204"; 4]
+    );
+
+    // Below a group of many groups, each that is added leads to all of them.
+    let leaf = api.group("leaf", &[]).await;
+    for number in 0..40 {
+        api.group(&format!("parent{number}"), &[&leaf]).await;
+    }
+    let nest = |number: usize| {
+        json!({
+            "method": "POST", "path": "/Groups", "bulkId": format!("b{number}"),
+            "data": {"displayName": "below"},
+        })
+    };
+    let add = |number: usize| {
+        json!({
+            "method": "PATCH", "path": format!("/Groups/{leaf}"),
+            "data": {"Operations": [{"op": "add", "path": "members", "value": [{"value": format!("bulkId:b{number}")}]}]},
+        })
+    };
+    let operations = |count| (0..count).flat_map(|number| [nest(number), add(number)]);
+    let operations = |count| operations(count).collect::<Vec<Value>>();
+    assert_eq!(api.bulk(json!(operations(2))).await.len(), 4);
+    let many = json!({"Operations": operations(20)});
+    api.post("/Bulk", many).await.is_error(413, None);
+    assert_eq!(api.members(&leaf).await.len(), 2);
+}
+
+#[tokio::test]
 async fn rfc7644_3_11_me_is_not_implemented() {
     let api = Api::start().await;
     for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {

@@ -85,6 +85,7 @@ impl Draft {
         // It may have been a member of itself.
         let old = self.group(tenant, id)?;
         let held = self.tenant(tenant)?.clone();
+        self.memberships += old.members.len();
         self.tenant_mut(tenant)?.drop_group(old.slot);
         if !old.members.is_empty() {
             let members = old.members.iter().copied().collect();
@@ -149,6 +150,7 @@ impl Draft {
     ) -> Result<bool, Refused> {
         let members: OrdSet<Slot> = self.slots(tenant, members)?.into_iter().collect();
         let old = self.tenant(tenant)?.members(group);
+        self.memberships += old.len() + members.len();
         let gone = old.clone().relative_complement(members.clone());
         let new = members.relative_complement(old);
         // Those who go make room for those who come.
@@ -164,6 +166,7 @@ impl Draft {
         group: Slot,
         members: Vec<Slot>,
     ) -> Result<bool, Refused> {
+        self.memberships += members.len();
         let held = self.tenant_mut(tenant)?;
         let mut added = Vec::new();
         let mut nested = Vec::new();
@@ -182,7 +185,8 @@ impl Draft {
         self.bounds.admit_members(&held, group)?;
         if !nested.is_empty() {
             let limit = self.bounds.depth;
-            let depth = nesting::depth(&held, group, &nested);
+            let (depth, looked_at) = nesting::depth(&held, group, &nested);
+            self.memberships += looked_at;
             if depth > limit {
                 return Err(Refused::TooDeep { depth, limit });
             }
@@ -195,15 +199,15 @@ impl Draft {
     }
 
     /// Whether it changed anything.
-    pub(super) fn drop_members(
+    fn drop_members(
         &mut self,
         tenant: &str,
         group: Slot,
         members: Vec<Slot>,
     ) -> Result<bool, Refused> {
-        let held = self.tenant_mut(tenant)?;
+        self.memberships += members.len();
         let mut dropped = members;
-        dropped.retain(|member| held.drop_member(group, *member));
+        self.tenant_mut(tenant)?.drop_members(group, &mut dropped);
         if dropped.is_empty() {
             return Ok(false);
         }

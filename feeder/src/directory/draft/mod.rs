@@ -172,6 +172,7 @@ pub struct Draft {
     rows: Vec<Row>,
     touched: Vec<(Arc<str>, Touched)>,
     bounds: Bounds,
+    memberships: usize,
 }
 
 /// What a command made of a directory.
@@ -193,6 +194,7 @@ impl Draft {
             rows: Vec::new(),
             touched: Vec::new(),
             bounds: Bounds::default(),
+            memberships: 0,
         }
     }
 
@@ -204,6 +206,12 @@ impl Draft {
     /// Whether the command has changed anything so far.
     pub(crate) fn has_changes(&self) -> bool {
         !self.rows.is_empty()
+    }
+
+    /// How many memberships the command has moved or looked at so far, also where it failed: nearly all that a change of groups costs, and a few
+    /// words can ask for a lot of it.
+    pub(crate) fn memberships(&self) -> usize {
+        self.memberships
     }
 
     /// The directory as this command has made it so far.

@@ -101,11 +101,14 @@ impl Draft {
 
     /// Takes a user or group out of every group that it is a direct member of.
     pub(super) fn leave_groups(&mut self, tenant: &str, member: Slot) -> Result<(), Refused> {
-        let groups = self.tenant(tenant)?.parents(member).to_vec();
-        for group in groups {
-            if self.drop_members(tenant, group, vec![member])? {
-                self.touch_group(tenant, group)?;
-            }
+        let groups = self.tenant_mut(tenant)?.leave_groups(member);
+        let held = self.tenant(tenant)?.clone();
+        self.memberships += groups.len();
+        for group in groups.iter().copied() {
+            let members = vec![member];
+            self.rows.push(Row::DropMember(group, member));
+            self.touch(&held, Touched::Members { group, members });
+            self.touch_group(tenant, group)?;
         }
         Ok(())
     }

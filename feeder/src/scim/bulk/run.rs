@@ -17,6 +17,9 @@ use crate::scim::stored::Stored;
 use crate::scim::version;
 use crate::scim::write::{self, Base, Edit};
 
+/// What it takes to move or to look at a membership. A group as large as can be can still be emptied, and deleted.
+const MEMBERSHIP_STEPS: usize = 8;
+
 /// What an operation has done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Done {
@@ -60,6 +63,8 @@ pub(super) fn carry_out(
             [one] if !plan.refers_to_itself(*one) => vec![(*one, run.alone(draft, *one))],
             circle => run.together(draft, circle),
         };
+        let steps = draft.memberships().saturating_mul(MEMBERSHIP_STEPS);
+        run.reading.allow(Limit::Work, steps)?;
         for (index, outcome) in ended {
             let exceeded = outcome.as_ref().err().and_then(Error::exceeded);
             if let Some(exceeded) = exceeded.filter(|exceeded| exceeded.limit == Limit::Work) {
