@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::request::{Action, Request, bulk_id};
 use super::server::{Answer, BASE};
@@ -223,26 +222,21 @@ fn number(name: &str, requests: &[Request]) -> Option<usize> {
 /// The operations that create what it refers to.
 fn needs(request: &Request, requests: &[Request]) -> BTreeSet<usize> {
     let needs = RefCell::new(BTreeSet::new());
-    if let Some((_, id)) = request.about() {
-        // What is about nobody refers to nobody; nor does what can't be read, but for what it is about.
-        let unread =
-            matches!(&request.action, Action::Patch(_, _, operations) if unknown_op(operations));
-        match id.strip_prefix(PREFIX) {
-            Some(name) if unread => return number(name, requests).into_iter().collect(),
-            None if unread || !is_id(id) => return BTreeSet::new(),
-            _ => {}
-        }
+    // What can't be read refers to nothing; what it is about can.
+    if let Action::Patch(_, id, operations) = &request.action
+        && unknown_op(operations)
+    {
+        let about = id.strip_prefix(PREFIX);
+        return about
+            .and_then(|name| number(name, requests))
+            .into_iter()
+            .collect();
     }
     mentions(request, |name| {
         needs.borrow_mut().extend(number(name, requests));
         false
     });
     needs.into_inner()
-}
-
-/// Whether this can be somebody's id as it is written.
-fn is_id(text: &str) -> bool {
-    Uuid::try_parse(text).is_ok_and(|id| id.to_string() == text)
 }
 
 /// Whether it refers to such a `bulkId`.
