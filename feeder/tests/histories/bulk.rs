@@ -222,15 +222,15 @@ fn number(name: &str, requests: &[Request]) -> Option<usize> {
 /// The operations that create what it refers to.
 fn needs(request: &Request, requests: &[Request]) -> BTreeSet<usize> {
     let needs = RefCell::new(BTreeSet::new());
-    if let Some((_, id)) = request.about() {
-        // What can't be read refers to nothing but what it is about. What leads nowhere can be read.
-        let unread =
-            matches!(&request.action, Action::Patch(_, _, operations) if unknown_op(operations));
-        match id.strip_prefix(PREFIX) {
-            Some(name) if unread => return number(name, requests).into_iter().collect(),
-            None if unread => return BTreeSet::new(),
-            _ => {}
-        }
+    // What can't be read refers to nothing; what it is about can.
+    if let Action::Patch(_, id, operations) = &request.action
+        && unknown_op(operations)
+    {
+        let about = id.strip_prefix(PREFIX);
+        return about
+            .and_then(|name| number(name, requests))
+            .into_iter()
+            .collect();
     }
     mentions(request, |name| {
         needs.borrow_mut().extend(number(name, requests));

@@ -87,12 +87,7 @@ fn selected(
         return Ok(());
     }
     // Entra ID: what the filter describes is made.
-    let can_be = |(name, value): (&String, &Value)| {
-        let part = attribute.part(name);
-        part.is_some_and(|part| plain(part, value) == Ok(Some(value.clone())))
-    };
-    let described = described(attribute, filter).filter(|object| object.iter().all(can_be));
-    let mut element = Value::Object(described.ok_or(NO_TARGET)?);
+    let mut element = Value::Object(described(attribute, filter).ok_or(NO_TARGET)?);
     write(attribute, &mut element, Op::Add, part, value)?;
     push(list, element);
     Ok(())
