@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 use super::path::{Selection, Target};
 use super::{Edited, Op, Operation, PatchError, ValueError, change, members, value};
 use crate::directory::{Attributes, MemberChange};
-use crate::schema::{Mutability, Naming, Place, Resolved, ResourceType, Schema, WRITTEN_CHARS};
+use crate::schema::{
+    Mutability, Naming, Place, Resolved, ResourceType, Schema, Unknown, WRITTEN_CHARS,
+};
 use crate::scim::dialect::Dialect;
 use crate::scim::reading::Reading;
 
@@ -24,6 +26,8 @@ pub(crate) struct Edit<'s, 'r> {
     resources: &'s ResourceType,
     attributes: Attributes,
     members: Vec<MemberChange>,
+    /// Whether a part of the resource is being changed, which is done or not done, rather than all of it described.
+    in_part: bool,
     reading: &'r mut Reading,
 }
 
@@ -38,6 +42,7 @@ impl<'s, 'r> Edit<'s, 'r> {
             resources,
             attributes,
             members: Vec::new(),
+            in_part: false,
             reading,
         }
     }
@@ -54,6 +59,7 @@ impl<'s, 'r> Edit<'s, 'r> {
     /// One PATCH operation.
     pub(crate) fn operation(&mut self, operation: Operation) -> Result<(), PatchError> {
         let Operation { op, path, value } = operation;
+        self.in_part = true;
         let Some(path) = path else {
             let value = value.map(|value| value::decoded(value, self.reading));
             return match (op, value) {
@@ -124,7 +130,7 @@ impl<'s, 'r> Edit<'s, 'r> {
             let target = match Target::parse(&path, self.resources, self.reading) {
                 Ok(target) => target,
                 Err(PatchError::Unknown(unknown))
-                    if unknown.is_nothing() && !self.grants(&path) =>
+                    if unknown.is_nothing() && !self.grants(&path) && !self.misspells(&unknown) =>
                 {
                     self.reading.ignored(unknown);
                     continue;
@@ -169,6 +175,12 @@ impl<'s, 'r> Edit<'s, 'r> {
             matches!(self.resources.resolve(prefix), Ok(Resolved::Attribute(place))
                 if place.is("members") || place.is("active"))
         })
+    }
+
+    /// Whether a PATCH most likely means `members` or `active` by this name: whoever disables somebody by `actve` must not be told that it is done.
+    fn misspells(&self, unknown: &Unknown) -> bool {
+        let meant = unknown.resembles.as_deref();
+        self.in_part && meant.is_some_and(|name| name == "members" || name == "active")
     }
 
     /// A whole extension, or the core schema, by its URN.

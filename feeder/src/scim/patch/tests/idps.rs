@@ -518,3 +518,19 @@ fn a_filter_creates_nothing_that_the_attribute_could_not_have() {
         assert!(matches!(refused, PatchError::NoTarget(_)), "{refused}");
     }
 }
+
+#[test]
+fn a_misspelt_active_or_members_in_a_patch_is_no_success() {
+    for (key, meant) in [("actve", "active"), ("Active_", "active")] {
+        let error = user_refused(json!({}), json!([{"op": "replace", "value": {key: false}}]));
+        assert!(error.to_string().contains(meant), "{error}");
+    }
+    let operations = json!([{"op": "add", "value": {"member": [{"value": ANNE}]}}]);
+    let error = patched(group(), json!({"displayName": "G"}), operations).unwrap_err();
+    assert!(error.to_string().contains("members"), "{error}");
+    let harmless = json!([{"op": "replace", "value": {"titel": "x", "nickName": "y"}}]);
+    assert_eq!(
+        user_after(json!({}), harmless),
+        user_with(json!({"nickName": "y"}))
+    );
+}
