@@ -209,7 +209,7 @@ const TYPE: Attribute = text("type");
 const PRIMARY: Attribute = text("primary").of(Type::Boolean);
 
 const PLAIN: &[Attribute] = &[text("value"), DISPLAY, TYPE, PRIMARY];
-/// Not as in RFC 7643 section 8.7.1: policies compare these exactly, and so does everything else.
+/// Not as in RFC 7643 section 8.7.1: policies compare roles and entitlements exactly, and a photo is a reference (section 2.3.7).
 const EXACT: &[Attribute] = &[text("value").exact(), DISPLAY, TYPE, PRIMARY];
 const BINARY: &[Attribute] = &[
     text("value").of(Type::Binary).exact(),
@@ -260,7 +260,7 @@ static USER_ATTRIBUTES: &[Attribute] = &[
     complex("name", NAME),
     text("displayName"),
     text("nickName"),
-    text("profileUrl"),
+    text("profileUrl").exact(),
     text("title"),
     text("userType"),
     text("preferredLanguage"),
@@ -271,7 +271,7 @@ static USER_ATTRIBUTES: &[Attribute] = &[
     list("emails", PLAIN),
     list("phoneNumbers", PLAIN),
     list("ims", PLAIN),
-    list("photos", PLAIN),
+    list("photos", EXACT),
     list("addresses", ADDRESS),
     list("groups", GROUPS).read_only(),
     list("entitlements", EXACT),
