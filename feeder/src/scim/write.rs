@@ -105,12 +105,13 @@ pub(crate) async fn change(
         }
     }
     let name = context.tenant.clone();
-    let mut reading = context.reading();
+    let (mut reading, note) = (context.reading(), context.note().clone());
     let command = move |draft: &mut Draft| {
         let base = Base::of(draft.tenant(&name)?, kind, id)?;
         if_match.check(base.stored.meta())?;
-        let edited = base.edit(&edit, &mut reading)?;
-        update(draft, &name, kind, id, edited)
+        let edited = base.edit(&edit, &mut reading);
+        note.seen(reading.seen());
+        update(draft, &name, kind, id, edited?)
     };
     context.commit(command).await
 }
