@@ -5,10 +5,11 @@
 //! Http (one a request) --> request::answer --> scimesh_engine::decide --> verdict | problem | hold
 //! ```
 //!
-//! Only [`host`] calls the host. [`session`], [`hold`], [`vm`], [`claims`], [`headers`] and [`problem`] are pure, and
+//! Only [`host`] calls the host. [`session`], [`hold`], [`vm`], [`claims`], [`connection`], [`headers`] and [`problem`] are pure, and
 //! tested natively. Nothing here panics: a trap takes the whole worker's VM with it.
 
 mod claims;
+mod connection;
 mod headers;
 mod hold;
 mod host;

@@ -11,13 +11,12 @@ use proxy_wasm::types::{Action, LogLevel};
 use scimesh_engine::{Decision, Mode, Moment, Reason, Request, decide};
 
 use crate::claims::Token;
+use crate::connection::Downstream;
 use crate::headers::RequestHeaders;
 use crate::host::{self, HostError};
 use crate::vm::{self, Plugin};
 use crate::{problem, stats};
 
-/// Filter state `wasm.scimesh_verdict` of a request that may go on: what the RBAC filter behind this one asks for.
-const VERDICT: &str = "scimesh_verdict";
 const ALLOW: &[u8] = b"allow";
 
 /// What became of a request whose headers have arrived.
@@ -78,11 +77,12 @@ fn judge(plugin: &Plugin) -> Result<(Decision, Option<Moment>), HostError> {
     let headers = host::request_headers()?;
     let headers = RequestHeaders::read(&headers).ok_or(HostError::UNREADABLE_HEADERS)?;
     let token = Token::of_request(host::property);
+    let connection = Downstream::new(host::property);
     let request = Request {
         method: headers.method,
         path: headers.path,
         host: headers.authority,
-        port: local_port()?,
+        connection: &connection,
         token: token.as_ref().map(|token| token as _),
     };
     Ok(vm::with(|vm| {
@@ -102,19 +102,11 @@ fn judge(plugin: &Plugin) -> Result<(Decision, Option<Moment>), HostError> {
     }))
 }
 
-fn local_port() -> Result<Option<u16>, HostError> {
-    let port = host::property(&["destination", "port"])?;
-    Ok(port.and_then(|bytes| {
-        let number = i64::from_le_bytes(bytes.try_into().ok()?);
-        number.try_into().ok()
-    }))
-}
-
 /// Does what was decided. What could not be is refused, except under a SHADOW policy, which refuses nothing.
 fn conclude(plugin: &Plugin, decided: Result<Decision, HostError>) -> Answer {
     let done = decided.and_then(|decision| {
         if decision.allowed {
-            host::set_property(VERDICT, ALLOW)?;
+            host::set_property(&plugin.verdict, ALLOW)?;
         }
         Ok(decision)
     });

@@ -21,6 +21,9 @@ use scimesh_proto::wire::v1::{FeederMessage, Node};
 use crate::hold::Holds;
 use crate::session::{Session, Step, elapsed};
 
+/// The verdict of a policy without a name.
+const VERDICT: &str = "scimesh_verdict";
+
 thread_local! {
     /// A VM has one thread.
     static VM: RefCell<Vm> = RefCell::new(Vm::default());
@@ -34,6 +37,8 @@ pub(crate) fn with<T>(f: impl FnOnce(&mut Vm) -> T) -> T {
 /// One root context's policy, and where its content comes from.
 pub(crate) struct Plugin {
     pub(crate) policy: Policy,
+    /// Filter state `wasm.<this>` of a request that may go on: what the RBAC filter behind this one asks for.
+    pub(crate) verdict: String,
     feed: u32,
     joined: Moment,
 }
@@ -140,6 +145,10 @@ impl Vm {
             });
         }
         Rc::new(Plugin {
+            verdict: match policy.name() {
+                None => VERDICT.to_owned(),
+                Some(name) => format!("{VERDICT}_{name}"),
+            },
             policy,
             feed: id,
             joined: now,

@@ -1,7 +1,9 @@
-//! How a token names a user of a tenant.
+//! How a token, or a workload's certificate, names a user of a tenant.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use crate::spiffe;
 use crate::wire::{Malformed, v1};
 
 /// The SCIM attribute that a binding's claim is compared with.
@@ -9,11 +11,12 @@ use crate::wire::{Malformed, v1};
 pub enum Attribute {
     /// RFC 7643 section 3.1; compared exactly.
     ExternalId,
-    /// RFC 7643 section 4.1.1; compared exactly.
+    /// RFC 7643 section 4.1.1; compared exactly unless the binding ignores case.
     UserName,
     /// The feeder's own id of the resource.
     Id,
-    /// Any of the user's `emails.value`; the token must say `email_verified: true`.
+    /// Any of the user's `emails.value`, compared exactly unless the binding ignores case; the token must say
+    /// `email_verified: true`.
     Email,
 }
 
@@ -60,32 +63,128 @@ pub struct Pin {
     pub value: String,
 }
 
-/// A token of `issuer` (with the pinned claim, if any) names the user whose `attribute` equals its `claim`.
+/// How somebody who asks names a user of the tenant: the user whose `attribute` equals what the `source` gives.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Binding {
-    /// The token's `iss`, to the letter.
-    pub issuer: String,
-    /// The claim that names the subject.
-    pub claim: String,
+    /// Where the name comes from.
+    pub source: Source,
     /// What it is compared with.
     pub attribute: Attribute,
-    /// What else the token must say.
-    pub pin: Option<Pin>,
+    /// Whether ASCII letters are compared without regard to case. Only of a userName or an email in a token.
+    pub ignore_case: bool,
+}
+
+/// Who vouches for a name, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// A verified token.
+    Token {
+        /// Its `iss`, to the letter.
+        issuer: String,
+        /// The claim that names the subject.
+        claim: String,
+        /// What else it must say.
+        pin: Option<Pin>,
+    },
+    /// The certificate of an mTLS peer: its whole SPIFFE id is the name.
+    Workload {
+        /// The id's trust domain, such as `cluster.local`.
+        trust_domain: String,
+    },
+}
+
+/// Whom a binding's names are believed of. A tenant has one binding at most for each.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Voucher {
+    /// The issuer of tokens.
+    Issuer(String),
+    /// The trust domain of workloads.
+    TrustDomain(String),
+}
+
+impl fmt::Display for Voucher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Voucher::Issuer(issuer) => write!(f, "the issuer {issuer}"),
+            Voucher::TrustDomain(name) => write!(f, "the trust domain {name}"),
+        }
+    }
+}
+
+impl Binding {
+    /// Whom its names are believed of.
+    pub fn voucher(&self) -> Voucher {
+        match &self.source {
+            Source::Token { issuer, .. } => Voucher::Issuer(issuer.clone()),
+            Source::Workload { trust_domain } => Voucher::TrustDomain(trust_domain.clone()),
+        }
+    }
+
+    /// A name in the form in which it is compared.
+    pub fn canonical<'n>(&self, name: &'n [u8]) -> Cow<'n, [u8]> {
+        if self.ignore_case && name.iter().any(u8::is_ascii_uppercase) {
+            Cow::Owned(name.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(name)
+        }
+    }
+
+    /// The issuer whose tokens it is for, if it is for tokens.
+    pub fn issuer(&self) -> Option<&str> {
+        match &self.source {
+            Source::Token { issuer, .. } => Some(issuer),
+            Source::Workload { .. } => None,
+        }
+    }
+
+    /// The trust domain whose workloads it is for, if it is for workloads.
+    pub fn trust_domain(&self) -> Option<&str> {
+        match &self.source {
+            Source::Token { .. } => None,
+            Source::Workload { trust_domain } => Some(trust_domain),
+        }
+    }
+
+    /// Whether its parts make sense together; the error is the part and what is wrong with it. A SPIFFE id tells case apart, and is neither an
+    /// email nor an id of ours; an `id` and an `externalId` are exact (RFC 7643 section 3.1).
+    pub fn check(&self) -> Result<(), (&'static str, &'static str)> {
+        match (&self.source, self.attribute) {
+            (Source::Workload { trust_domain }, _) if !spiffe::valid_trust_domain(trust_domain) => {
+                Err(("trustDomain", "1 to 255 of a-z, 0-9, '.', '-' and '_'"))
+            }
+            (Source::Workload { .. }, Attribute::Id | Attribute::Email) => {
+                Err(("attribute", "a workload is named by externalId or userName"))
+            }
+            (Source::Workload { .. }, _) if self.ignore_case => {
+                Err(("ignoreCase", "a SPIFFE id is compared exactly"))
+            }
+            (Source::Token { .. }, Attribute::Id | Attribute::ExternalId) if self.ignore_case => {
+                Err(("ignoreCase", "only a userName or an email may ignore case"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 impl From<&Binding> for v1::Binding {
     fn from(binding: &Binding) -> Self {
-        let (pin_claim, pin_value) = match &binding.pin {
-            Some(pin) => (pin.claim.clone(), pin.value.clone()),
-            None => Default::default(),
-        };
-        v1::Binding {
-            issuer: binding.issuer.clone(),
-            claim: binding.claim.clone(),
+        let mut wire = v1::Binding {
             attribute: binding.attribute.as_str().to_owned(),
-            pin_claim,
-            pin_value,
+            ignore_case: binding.ignore_case,
+            ..Default::default()
+        };
+        match &binding.source {
+            Source::Token { issuer, claim, pin } => {
+                wire.issuer = issuer.clone();
+                wire.claim = claim.clone();
+                if let Some(pin) = pin {
+                    wire.pin_claim = pin.claim.clone();
+                    wire.pin_value = pin.value.clone();
+                }
+            }
+            Source::Workload { trust_domain } => wire.trust_domain = trust_domain.clone(),
         }
+        wire
     }
 }
 
@@ -93,12 +192,6 @@ impl TryFrom<v1::Binding> for Binding {
     type Error = Malformed;
 
     fn try_from(wire: v1::Binding) -> Result<Self, Malformed> {
-        if wire.issuer.is_empty() {
-            return Err(Malformed::Missing("binding.issuer"));
-        }
-        if wire.claim.is_empty() {
-            return Err(Malformed::Missing("binding.claim"));
-        }
         let attribute = Attribute::ALL
             .into_iter()
             .find(|a| a.as_str() == wire.attribute)
@@ -106,26 +199,51 @@ impl TryFrom<v1::Binding> for Binding {
                 field: "binding.attribute",
                 why: "not known to this version",
             })?;
-        let pin = match (wire.pin_claim.is_empty(), wire.pin_value.is_empty()) {
-            (true, true) => None,
-            (false, false) => Some(Pin {
-                claim: wire.pin_claim,
-                value: wire.pin_value,
-            }),
-            _ => {
-                return Err(Malformed::Invalid {
-                    field: "binding.pin",
-                    why: "half a pin",
-                });
-            }
-        };
-        Ok(Binding {
-            issuer: wire.issuer,
-            claim: wire.claim,
+        let binding = Binding {
+            ignore_case: wire.ignore_case,
             attribute,
-            pin,
-        })
+            source: source(wire)?,
+        };
+        match binding.check() {
+            Ok(()) => Ok(binding),
+            Err((_, why)) => Err(Malformed::Invalid {
+                field: "binding",
+                why,
+            }),
+        }
     }
+}
+
+fn source(wire: v1::Binding) -> Result<Source, Malformed> {
+    let invalid = |field, why| Err(Malformed::Invalid { field, why });
+    if !wire.trust_domain.is_empty() {
+        let token = [wire.issuer, wire.claim, wire.pin_claim, wire.pin_value];
+        return match token.iter().all(String::is_empty) {
+            true => Ok(Source::Workload {
+                trust_domain: wire.trust_domain,
+            }),
+            false => invalid("binding.trust_domain", "a token's binding has none"),
+        };
+    }
+    if wire.issuer.is_empty() {
+        return Err(Malformed::Missing("binding.issuer"));
+    }
+    if wire.claim.is_empty() {
+        return Err(Malformed::Missing("binding.claim"));
+    }
+    let pin = match (wire.pin_claim.is_empty(), wire.pin_value.is_empty()) {
+        (true, true) => None,
+        (false, false) => Some(Pin {
+            claim: wire.pin_claim,
+            value: wire.pin_value,
+        }),
+        _ => return invalid("binding.pin", "half a pin"),
+    };
+    Ok(Source::Token {
+        issuer: wire.issuer,
+        claim: wire.claim,
+        pin,
+    })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@
 use std::fmt;
 use std::ops::{AddAssign, SubAssign};
 
-use crate::binding::{Attribute, Binding};
+use crate::binding::{Binding, Source};
 use crate::position::History;
 use crate::scope::Term;
 use crate::snapshot::{TermSet, TermState};
@@ -86,6 +86,8 @@ enum Domain {
     Binding = 3,
     Term = 4,
     Proof = 5,
+    Workload = 6,
+    WorkloadBinding = 7,
 }
 
 impl Key {
@@ -104,21 +106,19 @@ impl Key {
         &self.0
     }
 
-    /// Who asks. `value` is compared to the byte.
-    pub fn subject(
-        &self,
-        tenant: &str,
-        issuer: &str,
-        attribute: Attribute,
-        value: &[u8],
-    ) -> SubjectDigest {
+    /// Who asks: `name` is what the binding's source gives, and is compared to the byte unless the binding ignores case.
+    pub fn subject(&self, tenant: &str, binding: &Binding, name: &[u8]) -> SubjectDigest {
+        let (domain, vouching) = match &binding.source {
+            Source::Token { issuer, .. } => (Domain::Subject, issuer),
+            Source::Workload { trust_domain } => (Domain::Workload, trust_domain),
+        };
         SubjectDigest(self.hash(
-            Domain::Subject,
+            domain,
             &[
                 tenant.as_bytes(),
-                issuer.as_bytes(),
-                attribute.as_str().as_bytes(),
-                value,
+                vouching.as_bytes(),
+                binding.attribute.as_str().as_bytes(),
+                &binding.canonical(name),
             ],
         ))
     }
@@ -130,20 +130,30 @@ impl Key {
 
     /// One of the tenant's bindings.
     pub fn binding(&self, binding: &Binding) -> ContentDigest {
-        let (pin_claim, pin_value) = match &binding.pin {
-            Some(pin) => (pin.claim.as_str(), pin.value.as_str()),
-            None => ("", ""),
-        };
-        self.part(
-            Domain::Binding,
-            &[
-                binding.issuer.as_bytes(),
-                binding.claim.as_bytes(),
-                binding.attribute.as_str().as_bytes(),
-                pin_claim.as_bytes(),
-                pin_value.as_bytes(),
-            ],
-        )
+        let attribute = binding.attribute.as_str().as_bytes();
+        match &binding.source {
+            Source::Token { issuer, claim, pin } => {
+                let (pin_claim, pin_value) = match pin {
+                    Some(pin) => (pin.claim.as_str(), pin.value.as_str()),
+                    None => ("", ""),
+                };
+                self.part(
+                    Domain::Binding,
+                    &[
+                        issuer.as_bytes(),
+                        claim.as_bytes(),
+                        attribute,
+                        pin_claim.as_bytes(),
+                        pin_value.as_bytes(),
+                        &[binding.ignore_case.into()],
+                    ],
+                )
+            }
+            Source::Workload { trust_domain } => self.part(
+                Domain::WorkloadBinding,
+                &[trust_domain.as_bytes(), attribute],
+            ),
+        }
     }
 
     /// A term of the scope and what it resolves to.
@@ -183,32 +193,65 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::binding::Pin;
+    use crate::binding::{Attribute, Pin};
     #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
     use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn of_tokens(issuer: &str, attribute: Attribute) -> Binding {
+        Binding {
+            source: Source::Token {
+                issuer: issuer.into(),
+                claim: "sub".into(),
+                pin: None,
+            },
+            attribute,
+            ignore_case: false,
+        }
+    }
+
+    fn of_workloads(trust_domain: &str) -> Binding {
+        Binding {
+            source: Source::Workload {
+                trust_domain: trust_domain.into(),
+            },
+            attribute: Attribute::ExternalId,
+            ignore_case: false,
+        }
+    }
 
     #[test]
     fn parts_can_not_be_shifted_into_each_other() {
         let key = Key::new([7; 32]);
-        let a = key.subject("t", "https://a", Attribute::ExternalId, b"x");
+        let binding = of_tokens("https://a", Attribute::ExternalId);
+        let a = key.subject("t", &binding, b"x");
+        let cut = of_tokens("https://", Attribute::ExternalId);
+        assert_ne!(a, key.subject("t", &cut, b"ax"));
         assert_ne!(
             a,
-            key.subject("t", "https://", Attribute::ExternalId, b"ax")
-        );
-        assert_ne!(
-            a,
-            key.subject("th", "ttps://a", Attribute::ExternalId, b"x"),
+            key.subject("th", &of_tokens("ttps://a", Attribute::ExternalId), b"x"),
             "a tenant and an issuer that read the same together"
         );
-        assert_ne!(a, key.subject("t", "https://a", Attribute::UserName, b"x"));
+        let other = of_tokens("https://a", Attribute::UserName);
+        assert_ne!(a, key.subject("t", &other, b"x"));
+        assert_ne!(a, key.subject("u", &binding, b"x"));
+        assert_ne!(a, Key::new([8; 32]).subject("t", &binding, b"x"));
         assert_ne!(
             a,
-            key.subject("u", "https://a", Attribute::ExternalId, b"x")
+            key.subject("t", &of_workloads("https://a"), b"x"),
+            "a workload and a token of the same words"
         );
-        assert_ne!(
-            a,
-            Key::new([8; 32]).subject("t", "https://a", Attribute::ExternalId, b"x")
-        );
+    }
+
+    #[test]
+    fn case_counts_unless_the_binding_ignores_it_and_then_only_in_ascii() {
+        let key = Key::new([7; 32]);
+        let mut binding = of_tokens("https://a", Attribute::UserName);
+        let subject = |binding: &Binding, name: &str| key.subject("t", binding, name.as_bytes());
+        assert_ne!(subject(&binding, "Ada"), subject(&binding, "ada"));
+        binding.ignore_case = true;
+        assert_eq!(subject(&binding, "Ada"), subject(&binding, "aDA"));
+        assert_ne!(subject(&binding, "É"), subject(&binding, "é"));
+        assert_ne!(subject(&binding, "\u{212a}"), subject(&binding, "k"));
     }
 
     #[test]
@@ -221,19 +264,34 @@ mod tests {
             })
         };
         let binding = |issuer: &str, claim: &str, attribute, pin| Binding {
-            issuer: issuer.into(),
-            claim: claim.into(),
+            source: Source::Token {
+                issuer: issuer.into(),
+                claim: claim.into(),
+                pin,
+            },
             attribute,
-            pin,
+            ignore_case: false,
+        };
+        let folding = Binding {
+            ignore_case: true,
+            ..binding("i", "c", Attribute::UserName, None)
+        };
+        let by_name = Binding {
+            attribute: Attribute::UserName,
+            ..of_workloads("i")
         };
         let all = [
             binding("i", "c", Attribute::Id, None),
             binding("j", "c", Attribute::Id, None),
             binding("i", "d", Attribute::Id, None),
             binding("i", "c", Attribute::UserName, None),
+            folding,
             binding("i", "c", Attribute::Id, pinned("tid", "1")),
             binding("i", "c", Attribute::Id, pinned("tid", "2")),
             binding("i", "c", Attribute::Id, pinned("org", "1")),
+            of_workloads("i"),
+            of_workloads("j"),
+            by_name,
         ];
         for (place, one) in all.iter().enumerate() {
             for other in &all[..place] {

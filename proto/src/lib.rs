@@ -13,4 +13,5 @@ pub mod position;
 pub mod replica;
 pub mod scope;
 pub mod snapshot;
+pub mod spiffe;
 pub mod wire;

@@ -347,7 +347,7 @@ fn read_bindings(wire: Vec<v1::Binding>) -> Result<Vec<Binding>, Malformed> {
         .into_iter()
         .map(Binding::try_from)
         .collect::<Result<Vec<_>, _>>()?;
-    if !bindings.is_sorted_by(|a, b| a.issuer < b.issuer) {
+    if !bindings.is_sorted_by(|a, b| a.voucher() < b.voucher()) {
         return Err(Malformed::Invalid {
             field: "bindings",
             why: "not sorted by issuer, or an issuer twice",

@@ -81,7 +81,7 @@ fn head<'a>(directory: &Directory, tenant: &'a Tenant) -> Line<'a> {
         tenant: tenant.name(),
         generation: directory.history().generation,
         revision: directory.revision(),
-        bindings: tenant.bindings().cloned().map(BindingForm::from).collect(),
+        bindings: tenant.bindings().cloned().map(BindingForm).collect(),
     }
 }
 

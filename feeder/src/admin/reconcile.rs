@@ -3,7 +3,7 @@
 use scimesh_proto::binding::Binding;
 
 use super::wire::Change;
-use crate::config::Desired;
+use crate::config::{BindingForm, Desired};
 use crate::directory::{Draft, Refused};
 use crate::schema::Kind;
 
@@ -26,18 +26,18 @@ pub fn reconcile(
     }
     for (name, wanted) in &desired.tenants {
         for held in bindings(draft, name) {
-            let same_issuer = wanted
-                .bindings
-                .iter()
-                .find(|form| form.issuer == held.issuer);
-            if same_issuer.is_some_and(|form| Binding::from(form.clone()) == held) {
+            let voucher = held.voucher();
+            let mut forms = wanted.bindings.iter();
+            let same_voucher = forms.find(|form| form.0.voucher() == voucher);
+            if same_voucher.is_some_and(|form| form.0 == held) {
                 continue;
             }
-            draft.remove_binding(name, &held.issuer)?;
-            if same_issuer.is_none() {
+            draft.remove_binding(name, &voucher)?;
+            if same_voucher.is_none() {
                 changes.push(Change::BindingRemoved {
                     tenant: name.clone(),
-                    issuer: held.issuer,
+                    issuer: held.issuer().map(str::to_owned),
+                    trust_domain: held.trust_domain().map(str::to_owned),
                 });
             }
         }
@@ -67,11 +67,11 @@ pub fn reconcile(
             });
         }
         for form in &wanted.bindings {
-            let binding = Binding::from(form.clone());
-            if draft.tenant(name)?.binding(&form.issuer) == Some(&binding) {
+            let BindingForm(binding) = form;
+            if draft.tenant(name)?.binding(&binding.voucher()) == Some(binding) {
                 continue;
             }
-            draft.set_binding(name, binding)?;
+            draft.set_binding(name, binding.clone())?;
             changes.push(Change::BindingSet {
                 tenant: name.clone(),
                 binding: form.clone(),
@@ -118,6 +118,7 @@ mod tests {
 
     use super::*;
     use crate::directory::{Directory, Keys};
+    use scimesh_proto::binding::Source;
     use scimesh_proto::digest::Key;
     use scimesh_proto::position::History;
 
@@ -143,8 +144,11 @@ mod tests {
     fn described(directory: &Directory) -> String {
         let tenants = directory.tenants().map(|tenant| {
             let bindings = tenant.bindings().map(|b| {
-                let pin = b.pin.as_ref().map_or("", |pin| pin.value.as_str());
-                format!("{}/{}/{pin}", b.issuer, b.claim)
+                let Source::Token { issuer, claim, pin } = &b.source else {
+                    return b.voucher().to_string();
+                };
+                let pin = pin.as_ref().map_or("", |pin| pin.value.as_str());
+                format!("{issuer}/{claim}/{pin}")
             });
             format!(
                 "{}[{}]",

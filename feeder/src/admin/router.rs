@@ -9,11 +9,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use jiff::{SignedDuration, Timestamp};
-use scimesh_proto::binding::{Binding, Pin};
+use scimesh_proto::binding::{Binding, Pin, Source, Voucher};
 
 use super::wire::{self, Command};
 use super::{dump, reconcile};
-use crate::config::{BindingForm, ExtensionForm};
+use crate::config::{BindingForm, ExtensionForm, PinForm};
 use crate::directory::{Directory, Refused, Tenant, Token, TokenHash};
 use crate::ledger::{Committed, Failed, Ledger, Unavailable};
 
@@ -39,6 +39,7 @@ impl From<Refused> for Denied {
             | Refused::NoSuchToken { .. } => StatusCode::NOT_FOUND,
             Refused::TenantExists(_)
             | Refused::IssuerTaken { .. }
+            | Refused::TrustDomainTaken { .. }
             | Refused::ExtensionInUse { .. } => StatusCode::CONFLICT,
             _ => StatusCode::BAD_REQUEST,
         };
@@ -110,7 +111,7 @@ async fn create_tenant(
     let made = ledger.commit(move |draft| {
         draft.create_tenant(&name)?;
         if let Some(form) = binding {
-            draft.set_binding(&name, form.into())?;
+            draft.set_binding(&name, form.0)?;
         }
         Ok(name)
     });
@@ -162,7 +163,7 @@ async fn set_binding(
 ) -> Done<wire::SetBinding> {
     let Json(wire::SetBinding { tenant, binding }) = asked?;
     let set = ledger.commit(move |draft| {
-        let binding = Binding::from(binding);
+        let BindingForm(binding) = binding;
         draft.set_binding(&tenant, binding.clone())?;
         Ok((tenant, binding))
     });
@@ -181,12 +182,13 @@ async fn list_bindings(
     let Json(wire::ListBindings {
         tenant,
         issuer,
+        trust_domain,
         pin,
     }) = asked?;
-    let pin = pin.map(Pin::from);
+    let chosen = Chosen::new(issuer, trust_domain, pin);
     let directory = ledger.directory();
-    let chosen = chosen(named(&directory, &tenant)?, issuer.as_deref(), pin.as_ref());
-    Ok(Json(chosen.cloned().map(BindingForm::from).collect()))
+    let bindings = chosen.of(named(&directory, &tenant)?);
+    Ok(Json(bindings.cloned().map(BindingForm).collect()))
 }
 
 async fn remove_bindings(
@@ -196,19 +198,18 @@ async fn remove_bindings(
     let Json(wire::RemoveBindings {
         tenant,
         issuer,
+        trust_domain,
         pin,
     }) = asked?;
-    let pin = pin.map(Pin::from);
+    let chosen = Chosen::new(issuer, trust_domain, pin);
     let removed = ledger.commit(move |draft| {
         let held = draft.tenant(&tenant)?;
-        let goes: Vec<Binding> = chosen(held, issuer.as_deref(), pin.as_ref())
-            .cloned()
-            .collect();
+        let goes: Vec<Binding> = chosen.of(held).cloned().collect();
         if goes.is_empty() {
             return Err(Refused::NoSuchBinding(tenant));
         }
         for binding in &goes {
-            draft.remove_binding(&tenant, &binding.issuer)?;
+            draft.remove_binding(&tenant, &binding.voucher())?;
         }
         Ok((tenant, goes))
     });
@@ -219,20 +220,36 @@ async fn remove_bindings(
     for binding in &removed {
         tracing::info!(tenant, ?binding, revision, "removed a binding");
     }
-    let removed = removed.into_iter().map(BindingForm::from).collect();
+    let removed = removed.into_iter().map(BindingForm).collect();
     Ok(Json(wire::RemovedBindings { removed, revision }))
 }
 
 /// The bindings that `binding list` and `binding remove` are about.
-fn chosen<'a>(
-    tenant: &'a Tenant,
-    issuer: Option<&'a str>,
-    pin: Option<&'a Pin>,
-) -> impl Iterator<Item = &'a Binding> {
-    tenant.bindings().filter(move |binding| {
-        issuer.is_none_or(|issuer| issuer == binding.issuer)
-            && (pin.is_none() || pin == binding.pin.as_ref())
-    })
+struct Chosen {
+    voucher: Option<Voucher>,
+    pin: Option<Pin>,
+}
+
+impl Chosen {
+    fn new(issuer: Option<String>, trust_domain: Option<String>, pin: Option<PinForm>) -> Chosen {
+        let trust_domain = trust_domain.map(Voucher::TrustDomain);
+        Chosen {
+            voucher: issuer.map(Voucher::Issuer).or(trust_domain),
+            pin: pin.map(Pin::from),
+        }
+    }
+
+    fn of<'a>(&'a self, tenant: &'a Tenant) -> impl Iterator<Item = &'a Binding> {
+        tenant.bindings().filter(|binding| {
+            let pin = match &binding.source {
+                Source::Token { pin, .. } => pin.as_ref(),
+                Source::Workload { .. } => None,
+            };
+            let voucher = self.voucher.as_ref();
+            voucher.is_none_or(|voucher| *voucher == binding.voucher())
+                && (self.pin.is_none() || self.pin.as_ref() == pin)
+        })
+    }
 }
 
 async fn set_extension(

@@ -93,7 +93,7 @@ pub struct DeletedTenant {
     pub revision: u64,
 }
 
-/// Sets the binding of a tenant for one issuer, in place of a former one.
+/// Sets the binding of a tenant for one issuer or trust domain, in place of a former one.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct SetBinding {
     /// Whose.
@@ -114,6 +114,8 @@ pub struct ListBindings {
     pub tenant: String,
     /// Only that of this issuer.
     pub issuer: Option<String>,
+    /// Only that of this trust domain.
+    pub trust_domain: Option<String>,
     /// Only those with this pin.
     pub pin: Option<PinForm>,
 }
@@ -130,6 +132,8 @@ pub struct RemoveBindings {
     pub tenant: String,
     /// Only that of this issuer.
     pub issuer: Option<String>,
+    /// Only that of this trust domain.
+    pub trust_domain: Option<String>,
     /// Only those with this pin.
     pub pin: Option<PinForm>,
 }
@@ -291,7 +295,11 @@ pub struct Applied {
 
 /// One thing that an [`Apply`] changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "change", rename_all = "camelCase")]
+#[serde(
+    tag = "change",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase"
+)]
 pub enum Change {
     /// A tenant that was not there.
     TenantCreated {
@@ -314,8 +322,12 @@ pub enum Change {
     BindingRemoved {
         /// Whose.
         tenant: String,
-        /// For which issuer.
-        issuer: String,
+        /// For which issuer, if it was one for tokens.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        issuer: Option<String>,
+        /// For which trust domain, if it was one for workloads.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trust_domain: Option<String>,
     },
     /// A schema that was not there, or was another.
     ExtensionSet {

@@ -47,8 +47,16 @@ fn report(applied: &Applied) -> std::io::Result<()> {
             Change::BindingSet { tenant, binding } => {
                 format!("tenant {tenant}: {}", describe(binding))
             }
-            Change::BindingRemoved { tenant, issuer } => {
-                format!("tenant {tenant}: tokens of {issuer} name nobody any more")
+            Change::BindingRemoved {
+                tenant,
+                issuer,
+                trust_domain,
+            } => {
+                let whose = match (issuer, trust_domain) {
+                    (Some(issuer), _) => format!("tokens of {issuer}"),
+                    (None, name) => format!("workloads of {}", name.as_deref().unwrap_or_default()),
+                };
+                format!("tenant {tenant}: {whose} name nobody any more")
             }
             Change::ExtensionSet { tenant, urn } => format!("tenant {tenant}: extension {urn} set"),
             Change::ExtensionRemoved { tenant, urn } => {

@@ -1,26 +1,23 @@
 //! `scimesh binding …`, and the flags that describe a binding.
 
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{BoolishValueParser, NonEmptyStringValueParser};
 use clap::{Args, Subcommand};
-use scimesh_proto::binding::Attribute;
+use scimesh_proto::binding::{Attribute, Binding, Pin, Source};
 
 use super::TenantArg;
 use super::output::{OutputArg, line};
 use crate::admin::client::Client;
 use crate::admin::wire::{ListBindings, RemoveBindings, SetBinding};
-use crate::config::{
-    AttributeForm, BindingForm, DEFAULT_ATTRIBUTE, DEFAULT_CLAIM, PinForm, unknown_attribute,
-};
+use crate::config::{BindingForm, DEFAULT_ATTRIBUTE, DEFAULT_CLAIM, PinForm, unknown_attribute};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BindingCommand {
-    /// Set the tenant's binding for one issuer, in place of a former one
+    /// Set the tenant's binding for one issuer or trust domain, in place of a former one
     Set {
         #[command(flatten)]
         tenant: TenantArg,
-        /// The token's `iss`, to the letter
-        #[arg(long, env = "SCIMESH_ISSUER", value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
-        issuer: String,
+        #[command(flatten)]
+        source: SourceArgs,
         #[command(flatten)]
         names: NamesArgs,
     },
@@ -33,7 +30,7 @@ pub(super) enum BindingCommand {
         #[command(flatten)]
         output: OutputArg,
     },
-    /// Remove the bindings that `list` with the same flags lists: their tokens name nobody from then on
+    /// Remove the bindings that `list` with the same flags lists: their tokens and workloads name nobody from then on
     Remove {
         #[command(flatten)]
         tenant: TenantArg,
@@ -42,41 +39,81 @@ pub(super) enum BindingCommand {
     },
 }
 
-/// Which of a tenant's bindings: those that fit both flags, all of them without either.
+/// Which of a tenant's bindings: those that fit all flags, all of them without any.
 #[derive(Debug, Args)]
 pub(super) struct WhichArgs {
     /// Only that of this issuer
     #[arg(long, env = "SCIMESH_ISSUER", value_name = "URL")]
     issuer: Option<String>,
+    /// Only that of this trust domain
+    #[arg(long, env = "SCIMESH_TRUST_DOMAIN", value_name = "NAME", conflicts_with_all = ["issuer", "pin"])]
+    trust_domain: Option<String>,
     /// Only those with this pin
     #[arg(long, env = "SCIMESH_PIN", value_name = "CLAIM=VALUE", value_parser = pin)]
     pin: Option<PinForm>,
 }
 
-/// How the tokens of `--issuer` name a user.
+/// Who vouches for the names.
+#[derive(Debug, Args)]
+#[group(required = true)]
+pub(super) struct SourceArgs {
+    /// The token's `iss`, to the letter
+    #[arg(long, env = "SCIMESH_ISSUER", value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
+    issuer: Option<String>,
+    /// The trust domain of workloads, such as cluster.local: the user is named by the whole SPIFFE id
+    #[arg(long, env = "SCIMESH_TRUST_DOMAIN", value_name = "NAME", conflicts_with_all = ["issuer", "claim", "pin", "ignore_case"])]
+    trust_domain: Option<String>,
+}
+
+/// How the tokens of `--issuer`, or the workloads of a trust domain, name a user.
 #[derive(Debug, Args)]
 pub(super) struct NamesArgs {
     /// The claim that names the user
     #[arg(long, env = "SCIMESH_CLAIM", value_name = "CLAIM", default_value = DEFAULT_CLAIM,
           value_parser = NonEmptyStringValueParser::new(), requires = "issuer")]
     claim: String,
-    /// The SCIM attribute that the claim is compared with: externalId, userName, id or emails.value
+    /// The SCIM attribute that it is compared with: externalId, userName, id or emails.value; of workloads one of the first two
     #[arg(long, env = "SCIMESH_ATTRIBUTE", value_name = "ATTRIBUTE", default_value_t = DEFAULT_ATTRIBUTE,
-          value_parser = attribute, requires = "issuer")]
+          value_parser = attribute)]
     attribute: Attribute,
+    /// Compare a userName or an email without regard to the case of ASCII letters
+    #[arg(long, env = "SCIMESH_IGNORE_CASE", value_parser = BoolishValueParser::new(), requires = "issuer")]
+    ignore_case: bool,
     /// A claim that must have this value too, where tenants share an issuer
     #[arg(long, env = "SCIMESH_PIN", value_name = "CLAIM=VALUE", value_parser = pin, requires = "issuer")]
     pin: Option<PinForm>,
 }
 
 impl NamesArgs {
-    fn form(self, issuer: String) -> BindingForm {
-        BindingForm {
+    fn of_issuer(self, issuer: String) -> anyhow::Result<BindingForm> {
+        let source = Source::Token {
             issuer,
             claim: self.claim,
-            attribute: AttributeForm(self.attribute),
-            pin: self.pin,
+            pin: self.pin.map(Pin::from),
+        };
+        checked(source, self.attribute, self.ignore_case)
+    }
+
+    fn of_source(self, source: SourceArgs) -> anyhow::Result<BindingForm> {
+        match (source.issuer, source.trust_domain) {
+            (Some(issuer), _) => self.of_issuer(issuer),
+            (None, trust_domain) => {
+                let trust_domain = trust_domain.unwrap_or_default();
+                checked(Source::Workload { trust_domain }, self.attribute, false)
+            }
         }
+    }
+}
+
+fn checked(source: Source, attribute: Attribute, ignore_case: bool) -> anyhow::Result<BindingForm> {
+    let binding = Binding {
+        source,
+        attribute,
+        ignore_case,
+    };
+    match binding.check() {
+        Ok(()) => Ok(BindingForm(binding)),
+        Err((field, why)) => anyhow::bail!("{field}: {why}"),
     }
 }
 
@@ -91,8 +128,11 @@ pub(super) struct OptionalBindingArgs {
 }
 
 impl OptionalBindingArgs {
-    pub(super) fn form(self) -> Option<BindingForm> {
-        self.issuer.map(|issuer| self.names.form(issuer))
+    pub(super) fn form(self) -> anyhow::Result<Option<BindingForm>> {
+        let issuer = self.issuer;
+        issuer
+            .map(|issuer| self.names.of_issuer(issuer))
+            .transpose()
     }
 }
 
@@ -101,11 +141,11 @@ impl BindingCommand {
         match self {
             BindingCommand::Set {
                 tenant,
-                issuer,
+                source,
                 names,
             } => {
                 let tenant = tenant.tenant;
-                let binding = names.form(issuer);
+                let binding = names.of_source(source)?;
                 let text = describe(&binding);
                 let set = client
                     .call(&SetBinding {
@@ -127,18 +167,29 @@ impl BindingCommand {
                     .call(&ListBindings {
                         tenant: tenant.tenant,
                         issuer: which.issuer,
+                        trust_domain: which.trust_domain,
                         pin: which.pin,
                     })
                     .await?;
                 output
                     .output
-                    .rows(&rows, ["ISSUER", "CLAIM", "ATTRIBUTE", "PIN"], |row| {
-                        [
-                            row.issuer.clone(),
-                            row.claim.clone(),
-                            row.attribute.0.to_string(),
-                            row.pin.as_ref().map(pin_text).unwrap_or_default(),
-                        ]
+                    .rows(&rows, ["OF", "CLAIM", "ATTRIBUTE", "PIN"], |row| {
+                        let BindingForm(binding) = row;
+                        let attribute = attribute_text(binding);
+                        match &binding.source {
+                            Source::Token { issuer, claim, pin } => [
+                                issuer.clone(),
+                                claim.clone(),
+                                attribute,
+                                pin.as_ref().map(pin_text).unwrap_or_default(),
+                            ],
+                            Source::Workload { trust_domain } => [
+                                format!("spiffe://{trust_domain}"),
+                                String::new(),
+                                attribute,
+                                String::new(),
+                            ],
+                        }
                     })?;
             }
             BindingCommand::Remove { tenant, which } => {
@@ -146,13 +197,18 @@ impl BindingCommand {
                 let command = RemoveBindings {
                     tenant: tenant.clone(),
                     issuer: which.issuer,
+                    trust_domain: which.trust_domain,
                     pin: which.pin,
                 };
                 let answer = client.call(&command).await?;
-                for binding in &answer.removed {
+                for BindingForm(binding) in &answer.removed {
+                    let whose = match &binding.source {
+                        Source::Token { issuer, .. } => format!("tokens of {issuer}"),
+                        Source::Workload { trust_domain } => format!("workloads of {trust_domain}"),
+                    };
                     line(&format!(
-                        "tenant {tenant}: tokens of {} name nobody any more (revision {})",
-                        binding.issuer, answer.revision
+                        "tenant {tenant}: {whose} name nobody any more (revision {})",
+                        answer.revision
                     ))?;
                 }
             }
@@ -162,24 +218,29 @@ impl BindingCommand {
 }
 
 /// A binding as a sentence.
-pub(super) fn describe(binding: &BindingForm) -> String {
-    let BindingForm {
-        issuer,
-        claim,
-        attribute,
-        pin,
-    } = binding;
-    let pin = pin
-        .as_ref()
-        .map(|pin| format!(" with {}", pin_text(pin)))
-        .unwrap_or_default();
-    format!(
-        "claim {claim} of {issuer}{pin} names the user with that {}",
-        attribute.0
-    )
+pub(super) fn describe(BindingForm(binding): &BindingForm) -> String {
+    let attribute = attribute_text(binding);
+    match &binding.source {
+        Source::Token { issuer, claim, pin } => {
+            let pin = pin.as_ref().map(|pin| format!(" with {}", pin_text(pin)));
+            let pin = pin.unwrap_or_default();
+            format!("claim {claim} of {issuer}{pin} names the user with that {attribute}")
+        }
+        Source::Workload { trust_domain } => {
+            format!("a SPIFFE id of {trust_domain} names the user with that {attribute}")
+        }
+    }
 }
 
-fn pin_text(pin: &PinForm) -> String {
+fn attribute_text(binding: &Binding) -> String {
+    let case = match binding.ignore_case {
+        true => " (in any case)",
+        false => "",
+    };
+    format!("{}{case}", binding.attribute)
+}
+
+fn pin_text(pin: &Pin) -> String {
     format!("{}={}", pin.claim, pin.value)
 }
 

@@ -34,7 +34,7 @@ impl TenantCommand {
     pub(super) async fn run(self, client: &Client) -> anyhow::Result<()> {
         match self {
             TenantCommand::Create { name, binding } => {
-                let binding = binding.form();
+                let binding = binding.form()?;
                 let made = client
                     .call(&CreateTenant {
                         name: name.clone(),

@@ -1,14 +1,16 @@
 //! What a filter is sent of a directory: the one definition of a scope's content.
 //!
-//! A snapshot is [`Resolved::entry`] over all names, a delta is the same over the names that may have changed.
+//! A snapshot is [`Resolved::entries`] over all names, a delta is the same over the names that may have changed.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use scimesh_proto::binding::Binding;
+use scimesh_proto::binding::{Binding, Source};
 use scimesh_proto::digest::{ContentDigest, SubjectDigest};
 use scimesh_proto::scope::{Scope, Term, TermKind};
 use scimesh_proto::snapshot::{TermSet, TermState, head_digest};
+use scimesh_proto::spiffe;
 
 use super::change::Name;
 use super::tenant::Tenant;
@@ -35,6 +37,26 @@ pub struct Content {
     pub entries: u64,
     /// Their digest, and that of bindings and terms.
     pub digest: ContentDigest,
+}
+
+/// What of a binding's source a user's name stands for, in the form in which the binding compares; none if for nothing.
+fn meant(binding: &Binding, name: &Name) -> Option<Arc<str>> {
+    let value = &name.value;
+    let stands = binding.attribute == name.attribute
+        && match &binding.source {
+            Source::Token { .. } => true,
+            Source::Workload { trust_domain } => {
+                spiffe::trust_domain(value.as_bytes()) == Some(trust_domain)
+            }
+        };
+    if !stands {
+        return None;
+    }
+    match binding.canonical(value.as_bytes()) {
+        Cow::Borrowed(_) => Some(value.clone()),
+        // ASCII letters alone have changed.
+        Cow::Owned(folded) => String::from_utf8(folded).ok().map(Arc::from),
+    }
 }
 
 impl Resolved {
@@ -110,42 +132,54 @@ impl Resolved {
         )
     }
 
-    /// Who a token of `binding` names whose claim is `value`.
-    pub fn subject(&self, binding: &Binding, value: &str) -> SubjectDigest {
-        self.keys.content.subject(
-            self.scope.tenant(),
-            &binding.issuer,
-            binding.attribute,
-            value.as_bytes(),
-        )
+    /// Every subject that one of a user's names may mean, under each binding that it can stand for, and the terms of the single
+    /// active user whom it does mean. No terms, and so no entry, if that is nobody, several, an inactive one, or one without
+    /// terms in a scope that does not ask for every active user.
+    pub fn entries(&mut self, name: &Name) -> Vec<(SubjectDigest, Option<TermSet>)> {
+        let Some(tenant) = self.tenant.clone() else {
+            return Vec::new();
+        };
+        let bindings = tenant.bindings();
+        bindings
+            .filter_map(|binding| Some((binding, meant(binding, name)?)))
+            .map(|(binding, value)| {
+                let user = tenant.user_named(binding, &value);
+                let terms = user.and_then(|user| self.terms_of(&tenant, user));
+                (self.subject(binding, &value), terms)
+            })
+            .collect()
     }
 
-    /// The terms of the single active user whom `name` names. None, and so no entry, if that is nobody, several, an
-    /// inactive one, or one without terms in a scope that does not ask for every active user.
-    pub fn entry(&mut self, name: &Name) -> Option<TermSet> {
-        let tenant = self.tenant.clone()?;
-        let user = tenant.user_named(name.attribute, &name.value)?;
-        self.terms_of(&tenant, user)
-    }
-
-    /// Every entry: a user has one for each binding and value that names it alone.
+    /// Every entry: a user has one for each binding and name that means it alone.
     pub fn for_each(&mut self, mut each: impl FnMut(SubjectDigest, &TermSet)) {
         let Some(tenant) = self.tenant.clone() else {
             return;
         };
-        let bindings = self.bindings();
         for user in tenant.users() {
             let Some(terms) = self.terms_of(&tenant, user) else {
                 continue;
             };
-            for binding in &bindings {
-                for value in user.values(binding.attribute) {
-                    if tenant.user_named(binding.attribute, &value).is_some() {
+            for binding in tenant.bindings() {
+                let names = user.names_of(binding.attribute);
+                let mut values: Vec<Arc<str>> = names
+                    .iter()
+                    .filter_map(|name| meant(binding, name))
+                    .collect();
+                // Two of the user's emails may differ in case alone.
+                values.sort_unstable();
+                values.dedup();
+                for value in values {
+                    if tenant.user_named(binding, &value).is_some() {
                         each(self.subject(binding, &value), &terms);
                     }
                 }
             }
         }
+    }
+
+    fn subject(&self, binding: &Binding, name: &str) -> SubjectDigest {
+        let tenant = self.scope.tenant();
+        self.keys.content.subject(tenant, binding, name.as_bytes())
     }
 
     /// Totals over all of the content.

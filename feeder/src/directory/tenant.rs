@@ -5,7 +5,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
-use scimesh_proto::binding::{Attribute, Binding};
+use scimesh_proto::binding::{Attribute, Binding, Voucher};
 use scimesh_proto::scope::TermKind;
 use uuid::Uuid;
 
@@ -29,7 +29,7 @@ pub struct Tenant {
     pub(super) number: u32,
     name: Arc<str>,
     schemas: Arc<Schemas>,
-    bindings: OrdMap<String, Binding>,
+    bindings: OrdMap<Voucher, Binding>,
     users: OrdMap<Slot, Arc<User>>,
     groups: OrdMap<Slot, Arc<Group>>,
     ids: OrdMap<Uuid, Slot>,
@@ -106,14 +106,14 @@ impl Tenant {
         }
     }
 
-    /// By issuer, in its order.
+    /// By issuer, then by trust domain, in their order.
     pub fn bindings(&self) -> impl Iterator<Item = &Binding> {
         self.bindings.values()
     }
 
-    /// The binding for one issuer.
-    pub fn binding(&self, issuer: &str) -> Option<&Binding> {
-        self.bindings.get(issuer)
+    /// The binding for one issuer or trust domain.
+    pub fn binding(&self, voucher: &Voucher) -> Option<&Binding> {
+        self.bindings.get(voucher)
     }
 
     /// The user of this SCIM id.
@@ -245,11 +245,37 @@ impl Tenant {
         self.groups.range::<_, Slot>(after).map(|(_, group)| group)
     }
 
-    /// The one user whom `value` names; none if nobody or several have it.
-    pub fn user_named(&self, attribute: Attribute, value: &str) -> Option<&Arc<User>> {
-        match self.users_by(attribute, value).as_slice() {
+    /// The one user whom this name means under one of the bindings; none if nobody or several have it. `name` is in the form in
+    /// which the binding compares.
+    pub fn user_named(&self, binding: &Binding, name: &str) -> Option<&Arc<User>> {
+        let users = match binding.ignore_case {
+            true => self.users_ignoring_case(binding.attribute, name),
+            false => self.users_by(binding.attribute, name),
+        };
+        match users.as_slice() {
             [user] => Some(user),
             _ => None,
+        }
+    }
+
+    /// Every user whose `attribute` is `value` but for the case of ASCII letters.
+    fn users_ignoring_case(&self, attribute: Attribute, value: &str) -> Vec<&Arc<User>> {
+        match attribute {
+            Attribute::UserName => {
+                let user = self.user_by_name(value).into_iter();
+                user.filter(|user| user.identity.user_name.eq_ignore_ascii_case(value))
+                    .collect()
+            }
+            Attribute::Email => {
+                let users = self.users_by_email(value);
+                let has = |user: &Arc<User>| {
+                    let mut emails = user.identity.emails.iter();
+                    emails.any(|email| email.eq_ignore_ascii_case(value))
+                };
+                users.filter(|user| has(user)).collect()
+            }
+            // No binding ignores the case of these.
+            Attribute::Id | Attribute::ExternalId => self.users_by(attribute, value),
         }
     }
 
@@ -312,11 +338,11 @@ impl Tenant {
     }
 
     pub(super) fn put_binding(&mut self, binding: Binding) {
-        self.bindings.insert(binding.issuer.clone(), binding);
+        self.bindings.insert(binding.voucher(), binding);
     }
 
-    pub(super) fn drop_binding(&mut self, issuer: &str) -> Option<Binding> {
-        self.bindings.remove(issuer)
+    pub(super) fn drop_binding(&mut self, voucher: &Voucher) -> Option<Binding> {
+        self.bindings.remove(voucher)
     }
 
     /// Puts a user in, in the place of its former self if there is one.
@@ -494,6 +520,7 @@ fn retain(links: &mut OrdMap<Slot, Arc<[Slot]>>, from: Slot, kept: impl Fn(&Slot
 
 #[cfg(test)]
 mod tests {
+    use scimesh_proto::binding::Source;
     use serde_json::json;
 
     use super::*;
@@ -507,7 +534,16 @@ mod tests {
         let meta = Meta::new(jiff::Timestamp::UNIX_EPOCH);
         let ada = User::new(Slot(1), Uuid::from_u128(1), meta, attributes).unwrap();
         tenant.put_user(Arc::new(ada));
-        let named = |name| tenant.user_named(Attribute::UserName, name).is_some();
+        let binding = Binding {
+            source: Source::Token {
+                issuer: "i".to_owned(),
+                claim: "sub".to_owned(),
+                pin: None,
+            },
+            attribute: Attribute::UserName,
+            ignore_case: false,
+        };
+        let named = |name| tenant.user_named(&binding, name).is_some();
         assert!(named("Ada@example.com"));
         assert!(!named("ada@example.com"));
         assert!(tenant.user_by_name("ada@example.com").is_some());

@@ -200,20 +200,20 @@ impl User {
 
     /// Every name that a token can know it by, now.
     pub(crate) fn names(&self) -> impl Iterator<Item = Name> + '_ {
-        Attribute::ALL.into_iter().flat_map(|attribute| {
-            let values = self.values(attribute).into_iter();
-            values.map(move |value| Name { attribute, value })
-        })
+        let all = Attribute::ALL.into_iter();
+        all.flat_map(|attribute| self.names_of(attribute))
     }
 
-    /// Every value that a token of a binding to `attribute` can know it by, now.
-    pub(crate) fn values(&self, attribute: Attribute) -> Vec<Arc<str>> {
-        match attribute {
+    /// Every name that a binding to `attribute` can know it by, now.
+    pub(crate) fn names_of(&self, attribute: Attribute) -> Vec<Name> {
+        let values = match attribute {
             Attribute::Id => vec![self.id.to_string().into()],
             Attribute::ExternalId => self.identity.external_id.iter().cloned().collect(),
             Attribute::UserName => vec![self.identity.user_name.clone()],
             Attribute::Email => self.identity.emails.to_vec(),
-        }
+        };
+        let name = |value| Name { attribute, value };
+        values.into_iter().map(name).collect()
     }
 }
 

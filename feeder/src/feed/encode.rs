@@ -1,5 +1,6 @@
 //! Snapshots and deltas as messages. Going out can't fail.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use scimesh_proto::digest::SubjectDigest;
@@ -74,20 +75,17 @@ pub(super) fn delta(
     if names.len() > DELTA_ENTRIES || names.len() as u64 > content.entries.max(64) {
         return None;
     }
-    let bindings = resolved.bindings();
     let mut changed: Vec<(SubjectDigest, TermSet)> = Vec::new();
     let mut removed: Vec<u8> = Vec::new();
-    for name in &names {
-        let entry = resolved.entry(name);
-        for binding in &bindings {
-            if binding.attribute != name.attribute {
-                continue;
-            }
-            let subject = resolved.subject(binding, &name.value);
-            match &entry {
-                Some(terms) => changed.push((subject, terms.clone())),
-                None => removed.extend_from_slice(&subject.0),
-            }
+    // Names that differ in case may mean one subject.
+    let mut seen = HashSet::new();
+    for (subject, terms) in names.iter().flat_map(|name| resolved.entries(name)) {
+        if !seen.insert(subject) {
+            continue;
+        }
+        match terms {
+            Some(terms) => changed.push((subject, terms)),
+            None => removed.extend_from_slice(&subject.0),
         }
     }
     let groups_changed = changes

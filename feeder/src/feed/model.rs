@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use proptest::prelude::*;
-use scimesh_proto::binding::{Attribute, Binding};
+use scimesh_proto::binding::{Attribute, Binding, Source};
 use scimesh_proto::digest::{Key, SubjectDigest};
 use scimesh_proto::position::History;
 use scimesh_proto::replica::{HighWater, Received, Replica};
@@ -16,7 +16,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::scope::Standing;
-use crate::directory::{Attributes, Directory, Draft, Keys, Member, MemberChange, Refused, Tenant};
+use crate::directory::{
+    Attributes, Directory, Draft, Keys, Member, MemberChange, Refused, Tenant, User,
+};
 
 const TENANT: &str = "corp";
 
@@ -90,10 +92,12 @@ fn one_write() -> impl Strategy<Value = Write> {
 }
 
 fn user(name: u8, who: u8, active: bool, role: u8) -> Attributes {
+    let kind = ["", "spiffe://td/", "spiffe://other/"][name as usize % 3];
+    let letter = ["m", "M"][who as usize % 2];
     let attributes = json!({
-        "userName": format!("user-{who}"),
-        "externalId": format!("x{name}"),
-        "emails": [{"value": format!("m{}@corp.example", name / 2)}, {"value": format!("u{who}@corp.example")}],
+        "userName": format!("User-{who}"),
+        "externalId": format!("{kind}x{name}"),
+        "emails": [{"value": format!("{letter}{}@corp.example", name / 2)}, {"value": format!("M{}@corp.example", name / 2)}, {"value": format!("u{who}@corp.example")}],
         "roles": [{"value": format!("r{role}")}],
         "active": active,
     });
@@ -238,14 +242,14 @@ fn naive(
         });
     let mut entries = BTreeMap::new();
     for binding in tenant.bindings() {
-        let values: BTreeSet<_> = tenant
+        let known: BTreeSet<_> = tenant
             .users()
-            .flat_map(|user| user.values(binding.attribute))
+            .flat_map(|user| values(user, binding))
             .collect();
-        for value in values {
+        for value in known {
             let named: Vec<_> = tenant
                 .users()
-                .filter(|user| user.values(binding.attribute).contains(&value))
+                .filter(|user| values(user, binding).contains(&value))
                 .collect();
             let [user] = named.as_slice() else { continue };
             if !user.identity.active {
@@ -279,13 +283,32 @@ fn naive(
             let terms = TermSet::from_indices(held.map(|(index, _)| index));
             if !terms.is_empty() || scope.any_active() {
                 let key = &directory.keys().content;
-                let subject =
-                    key.subject(TENANT, &binding.issuer, binding.attribute, value.as_bytes());
+                let subject = key.subject(TENANT, binding, value.as_bytes());
                 entries.insert(subject, terms);
             }
         }
     }
     (states.collect(), entries)
+}
+
+/// What a binding may know the user by.
+fn values(user: &User, binding: &Binding) -> Vec<String> {
+    let identity = &user.identity;
+    let mut values: Vec<String> = match binding.attribute {
+        Attribute::ExternalId => identity.external_id.iter().map(|v| v.to_string()).collect(),
+        Attribute::UserName => vec![identity.user_name.to_string()],
+        Attribute::Id => vec![user.id.to_string()],
+        Attribute::Email => identity.emails.iter().map(|v| v.to_string()).collect(),
+    };
+    if binding.ignore_case {
+        for value in &mut values {
+            value.make_ascii_lowercase();
+        }
+    }
+    if let Some(trust_domain) = binding.trust_domain() {
+        values.retain(|value| value.starts_with(&format!("spiffe://{trust_domain}/")));
+    }
+    values
 }
 
 fn directory() -> Directory {
@@ -300,24 +323,33 @@ fn directory() -> Directory {
     let empty = Directory::new(history, 0, keys);
     let mut draft = Draft::new(&empty, Timestamp::UNIX_EPOCH);
     draft.create_tenant(TENANT).unwrap();
-    for (issuer, attribute) in [
-        ("https://a", Attribute::ExternalId),
-        ("https://b", Attribute::Email),
-        ("https://c", Attribute::Id),
+    for (issuer, attribute, ignore_case) in [
+        ("https://a", Attribute::ExternalId, false),
+        ("https://b", Attribute::Email, false),
+        ("https://c", Attribute::Id, false),
+        ("https://d", Attribute::Email, true),
+        ("https://e", Attribute::UserName, true),
     ] {
-        let (issuer, claim) = (issuer.to_owned(), "sub".to_owned());
-        draft
-            .set_binding(
-                TENANT,
-                Binding {
-                    issuer,
-                    claim,
-                    attribute,
-                    pin: None,
-                },
-            )
-            .unwrap();
+        let source = Source::Token {
+            issuer: issuer.to_owned(),
+            claim: "sub".to_owned(),
+            pin: None,
+        };
+        let binding = Binding {
+            source,
+            attribute,
+            ignore_case,
+        };
+        draft.set_binding(TENANT, binding).unwrap();
     }
+    let workloads = Binding {
+        source: Source::Workload {
+            trust_domain: "td".to_owned(),
+        },
+        attribute: Attribute::ExternalId,
+        ignore_case: false,
+    };
+    draft.set_binding(TENANT, workloads).unwrap();
     let users: Vec<Uuid> = (0..4)
         .map(|n| {
             draft

@@ -3,7 +3,7 @@
 //! A task follows the ledger: from the names that a change touched it finds the entries that differ and moves the digest.
 //! It holds no entries; they are asked of the directory. What is encoded for one stream serves every other at the same place.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use scimesh_proto::digest::ContentDigest;
@@ -78,17 +78,15 @@ impl Standing {
                 let mut content = self.content;
                 content.digest -= old.head();
                 content.digest += new.head();
-                let bindings = new.bindings();
+                // Names that differ in case may mean one subject.
+                let mut seen = HashSet::new();
                 for name in &names {
-                    let (before, after) = (old.entry(name), new.entry(name));
-                    if before == after {
-                        continue;
-                    }
-                    for binding in &bindings {
-                        if binding.attribute != name.attribute {
+                    // The bindings are the same, or all would have been touched.
+                    let entries = old.entries(name).into_iter().zip(new.entries(name));
+                    for ((subject, before), (_, after)) in entries {
+                        if before == after || !seen.insert(subject) {
                             continue;
                         }
-                        let subject = new.subject(binding, &name.value);
                         if let Some(before) = &before {
                             content.entries -= 1;
                             content.digest -= new.digest_of(&subject, before);

@@ -257,7 +257,7 @@ fn refused_kind(refused: &Refused) -> (StatusCode, Option<&'static str>) {
         // What only an operator's commands are refused for.
         | Refused::TenantExists(_)
         | Refused::InvalidTenantName(_)
-        | Refused::IssuerTaken { .. }
+        | Refused::IssuerTaken { .. } | Refused::TrustDomainTaken { .. }
         | Refused::NoSuchBinding(_)
         | Refused::Extension(_)
         | Refused::ExtensionInUse { .. }

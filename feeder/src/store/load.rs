@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
-use scimesh_proto::binding::{Attribute, Binding, Pin};
+use scimesh_proto::binding::{Attribute, Binding, Pin, Source};
 use scimesh_proto::digest::Key;
 use scimesh_proto::position::History;
 use uuid::Uuid;
@@ -61,9 +61,23 @@ pub(super) fn directory(connection: &Connection) -> Result<Directory, LoadError>
     })?;
     each(
         connection,
-        "SELECT tenant, issuer, claim, attribute, pin_claim, pin_value FROM bindings",
+        "SELECT tenant, issuer, claim, attribute, pin_claim, pin_value, ignore_case FROM bindings",
         |row| {
             loading.binding(row.get(0)?, binding(row)?);
+            Ok(())
+        },
+    )?;
+    each(
+        connection,
+        "SELECT tenant, name, attribute FROM trust_domains",
+        |row| {
+            let trust_domain: String = row.get(1)?;
+            let binding = Binding {
+                attribute: attribute(&trust_domain, row.get(2)?)?,
+                source: Source::Workload { trust_domain },
+                ignore_case: false,
+            };
+            loading.binding(row.get(0)?, binding);
             Ok(())
         },
     )?;
@@ -179,9 +193,6 @@ fn resources(
 
 fn binding(row: &Row<'_>) -> Result<Binding, LoadError> {
     let issuer: String = row.get(1)?;
-    let attribute: String = row.get(3)?;
-    let attribute = Attribute::parse(&attribute)
-        .ok_or_else(|| corrupt(&issuer, format_args!("attribute {attribute}")))?;
     let pin: (Option<String>, Option<String>) = (row.get(4)?, row.get(5)?);
     let pin = match pin {
         (Some(claim), Some(value)) => Some(Pin { claim, value }),
@@ -189,11 +200,18 @@ fn binding(row: &Row<'_>) -> Result<Binding, LoadError> {
         _ => return Err(corrupt(&issuer, "half a pin")),
     };
     Ok(Binding {
-        claim: row.get(2)?,
-        issuer,
-        attribute,
-        pin,
+        attribute: attribute(&issuer, row.get(3)?)?,
+        source: Source::Token {
+            claim: row.get(2)?,
+            issuer,
+            pin,
+        },
+        ignore_case: row.get(6)?,
     })
+}
+
+fn attribute(row: &str, name: String) -> Result<Attribute, LoadError> {
+    Attribute::parse(&name).ok_or_else(|| corrupt(row, format_args!("attribute {name}")))
 }
 
 fn time(milliseconds: i64) -> Result<Timestamp, LoadError> {

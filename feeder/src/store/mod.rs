@@ -20,6 +20,7 @@ use crate::directory::{Change, Directory, Row};
 const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("schema.sql")),
     M::up(include_str!("extensions.sql")),
+    M::up(include_str!("workloads.sql")),
 ];
 
 /// The file's name in the data directory.

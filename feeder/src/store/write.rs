@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
-use scimesh_proto::binding::Binding;
+use scimesh_proto::binding::{Binding, Source, Voucher};
 
 use crate::directory::{Change, Directory, Group, Row, Slot, Token, User};
 use crate::schema::{Kind, Schema};
@@ -77,9 +77,13 @@ fn write(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
         ),
         Row::DropTenant(number) => drop_tenant(transaction, *number),
         Row::Binding(tenant, binding) => write_binding(transaction, *tenant, binding),
-        Row::DropBinding(tenant, issuer) => run(
+        Row::DropBinding(tenant, Voucher::Issuer(issuer)) => run(
             "DELETE FROM bindings WHERE tenant = ?1 AND issuer = ?2",
             &[tenant, issuer],
+        ),
+        Row::DropBinding(tenant, Voucher::TrustDomain(name)) => run(
+            "DELETE FROM trust_domains WHERE tenant = ?1 AND name = ?2",
+            &[tenant, name],
         ),
         Row::Extension(tenant, kind, schema) => {
             write_extension(transaction, *tenant, *kind, schema)
@@ -156,21 +160,30 @@ fn write_binding(
     tenant: u32,
     binding: &Binding,
 ) -> rusqlite::Result<()> {
-    let pin = binding.pin.as_ref();
-    transaction
-        .prepare_cached(
-            "INSERT OR REPLACE INTO bindings (tenant, issuer, claim, attribute, pin_claim, pin_value)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )?
-        .execute(params![
-            tenant,
-            binding.issuer,
-            binding.claim,
-            binding.attribute.as_str(),
-            pin.map(|pin| &pin.claim),
-            pin.map(|pin| &pin.value)
-        ])
-        .map(drop)
+    match &binding.source {
+        Source::Token { issuer, claim, pin } => transaction
+            .prepare_cached(
+                "INSERT OR REPLACE INTO bindings
+                 (tenant, issuer, claim, attribute, pin_claim, pin_value, ignore_case)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![
+                tenant,
+                issuer,
+                claim,
+                binding.attribute.as_str(),
+                pin.as_ref().map(|pin| &pin.claim),
+                pin.as_ref().map(|pin| &pin.value),
+                binding.ignore_case
+            ])
+            .map(drop),
+        Source::Workload { trust_domain } => transaction
+            .prepare_cached(
+                "INSERT OR REPLACE INTO trust_domains (name, tenant, attribute) VALUES (?1, ?2, ?3)",
+            )?
+            .execute(params![trust_domain, tenant, binding.attribute.as_str()])
+            .map(drop),
+    }
 }
 
 fn write_extension(
@@ -211,6 +224,7 @@ fn drop_tenant(transaction: &Transaction<'_>, number: u32) -> rusqlite::Result<(
         "DELETE FROM groups WHERE tenant = ?1",
         "DELETE FROM users WHERE tenant = ?1",
         "DELETE FROM bindings WHERE tenant = ?1",
+        "DELETE FROM trust_domains WHERE tenant = ?1",
         "DELETE FROM extensions WHERE tenant = ?1",
         "DELETE FROM tokens WHERE tenant = ?1",
         "DELETE FROM tenants WHERE number = ?1",

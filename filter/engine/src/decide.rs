@@ -3,16 +3,15 @@
 use std::cell::OnceCell;
 use std::time::Duration;
 
-use scimesh_proto::digest::SubjectDigest;
 use scimesh_proto::snapshot::Snapshot;
 
 use crate::claims::{Claim, Claims};
-use crate::identity::identify;
+use crate::identity::{self, Subject};
 use crate::lease::{Lease, Moment};
 use crate::matching::Target;
-use crate::policy::{Demand, Effect, Mode, Policy};
+use crate::policy::{Demand, Effect, Mode, Policy, Requirements};
 use crate::reason::Reason;
-use crate::request::Request;
+use crate::request::{Connection, Request};
 
 /// Seconds that a token's `iat` may lie ahead: clocks differ.
 const MAX_SKEW: f64 = 60.0;
@@ -26,8 +25,8 @@ pub struct Decision {
     pub reason: Reason,
     /// The place of the rule that decided.
     pub rule: Option<usize>,
-    /// Who asks, if that mattered and could be told.
-    pub subject: Option<SubjectDigest>,
+    /// The token's user, if that mattered and could be told; known to the directory or not.
+    pub subject: Option<Subject>,
     /// The SHADOW rules that would have refused it, and why.
     pub shadowed: Vec<(usize, Reason)>,
     /// Under a SHADOW policy: why ENFORCE would have refused it.
@@ -46,21 +45,25 @@ pub fn decide(
         // Terms are a tenant's own: what another tenant's snapshot says about a group of that name is about another group.
         snapshot: snapshot.filter(|held| held.scope().tenant() == policy.scope().tenant()),
         lease,
+        connection: request.connection,
         token: request.token,
         now,
         subject: OnceCell::new(),
+        peer: OnceCell::new(),
     };
     let mut shadowed = Vec::new();
     let (reason, rule) = match Target::new(request) {
+        // Were it only not to match, a rule that refuses would be passed by.
+        Ok(target) if policy.uses_port() && target.port().is_none() => (Reason::UnknownPort, None),
         Ok(target) => first_match(policy, &target, &facts, &mut shadowed),
-        Err(_) => (Reason::AmbiguousPath, None),
+        Err(ambiguous) => (ambiguous, None),
     };
     let shadow = policy.mode() == Mode::Shadow;
     Decision {
         allowed: shadow || reason.allows(),
         reason,
         rule,
-        subject: facts.subject.get().copied().and_then(Result::ok),
+        subject: facts.subject.into_inner().and_then(Result::ok),
         shadowed,
         would_refuse: Some(reason).filter(|reason| shadow && !reason.allows()),
     }
@@ -93,36 +96,62 @@ fn first_match(
     (Reason::NoRule, None)
 }
 
-/// What rules ask about the user, found out once however many of them ask.
+/// What rules ask about whoever asks, found out once however many of them ask.
 struct Facts<'a> {
     snapshot: Option<&'a Snapshot>,
     lease: &'a Lease,
+    connection: &'a dyn Connection,
     token: Option<&'a dyn Claims>,
     now: Moment,
-    subject: OnceCell<Result<SubjectDigest, Reason>>,
+    subject: OnceCell<Result<Subject, Reason>>,
+    peer: OnceCell<Option<Vec<u8>>>,
 }
 
 impl Facts<'_> {
-    /// What the token says by itself comes first: a client without one is told so whether or not the feed is up. What needs
-    /// the directory needs it to be current: a stale one may not know an issuer that it knows today.
+    /// What token and connection say by themselves comes first: a client without one is told so whether or not the feed is
+    /// up. What needs the directory needs it to be current: a stale one may not know an issuer that it knows today.
     fn check(&self, demand: &Demand) -> Result<(), Reason> {
-        let token = self.token.ok_or(Reason::NoToken)?;
-        if let Some(max_age) = demand.max_token_age
-            && !self.issued_within(token, max_age)
-        {
-            return Err(Reason::TokenTooOld);
+        let Requirements { user, workload } = &demand.requirements;
+        if user.is_some() {
+            let token = self.token.ok_or(Reason::NoToken)?;
+            if let Some(max_age) = demand.max_token_age
+                && !self.issued_within(token, max_age)
+            {
+                return Err(Reason::TokenTooOld);
+            }
+        }
+        if workload.is_some() && self.peer().is_none() {
+            return Err(Reason::NoWorkload);
         }
         let snapshot = self.snapshot.ok_or(Reason::NoSnapshot)?;
         if !self.lease.holds(self.now, demand.max_staleness) {
             return Err(Reason::LeaseEnded);
         }
-        let subject = *self.subject.get_or_init(|| identify(snapshot, token));
-        let held = snapshot.terms_of(&subject?).ok_or(Reason::UnknownSubject)?;
-        if demand.requirement.admits(snapshot, held) {
-            Ok(())
-        } else {
-            Err(Reason::NotPermitted)
+        if let Some(requirement) = user {
+            let subject = self.subject(snapshot)?;
+            let held = snapshot.terms_of(&subject.digest);
+            if !requirement.admits(snapshot, held.ok_or(Reason::UnknownSubject)?) {
+                return Err(Reason::NotPermitted);
+            }
         }
+        if let Some(requirement) = workload {
+            let subject = identity::workload(snapshot, self.peer())?;
+            let held = snapshot.terms_of(&subject);
+            if !requirement.admits(snapshot, held.ok_or(Reason::UnknownWorkload)?) {
+                return Err(Reason::WorkloadNotPermitted);
+            }
+        }
+        Ok(())
+    }
+
+    fn subject(&self, snapshot: &Snapshot) -> Result<&Subject, Reason> {
+        let token = self.token.ok_or(Reason::NoToken)?;
+        let subject = self.subject.get_or_init(|| identity::user(snapshot, token));
+        subject.as_ref().map_err(|reason| *reason)
+    }
+
+    fn peer(&self) -> Option<&[u8]> {
+        self.peer.get_or_init(|| self.connection.peer()).as_deref()
     }
 
     fn issued_within(&self, token: &dyn Claims, max_age: Duration) -> bool {

@@ -3,7 +3,7 @@
 //! ```text
 //! pluginConfig --parse--> Policy { feed, hold, rules: [ to: Operation, Requirement | PUBLIC | NOBODY ] }
 //!                            |
-//! Request (path, host, method, token's claims) --> decide <-- Snapshot (scimesh-proto), Lease, Moment
+//! Request (path, host, method, token's claims, mTLS peer) --> decide <-- Snapshot (scimesh-proto), Lease, Moment
 //!                                                    |
 //!                                                    '--> Decision { allowed, reason, rule, subject, shadowed }
 //! ```
@@ -27,10 +27,12 @@ mod stories;
 pub use claims::{Claim, Claims};
 pub use decide::{Decision, decide};
 pub use duration::{InvalidDuration, parse_duration};
+pub use identity::Subject;
 pub use lease::{Lease, Moment};
 pub use matching::path::{AmbiguousPath, CanonicalPath};
 pub use policy::feed::Feed;
+pub use policy::headers::Headers;
 pub use policy::hold::Hold;
 pub use policy::{InvalidPolicy, Mode, Policy};
 pub use reason::Reason;
-pub use request::Request;
+pub use request::{Connection, Request};

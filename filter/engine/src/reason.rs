@@ -27,10 +27,24 @@ pub enum Reason {
     NoRule,
     /// Two readers of the path could take it for different ones.
     AmbiguousPath,
+    /// The request does not name one well-formed host.
+    AmbiguousHost,
+    /// The method is none, or one that a lenient server would take for another.
+    AmbiguousMethod,
+    /// The rule needs a workload, and the connection was not verified as one's.
+    NoWorkload,
+    /// The tenant has no binding for the workload's trust domain.
+    UnknownTrustDomain,
+    /// Nobody active is known by the workload's SPIFFE id, or (unless any active user is in scope) it holds none of the policy's terms.
+    UnknownWorkload,
+    /// A known workload that does not satisfy the rule.
+    WorkloadNotPermitted,
     /// Nothing was received from the feeder yet.
     NoSnapshot,
     /// The feeder has not confirmed for too long that the snapshot is current.
     LeaseEnded,
+    /// A rule depends on the local port, and the proxy does not know it.
+    UnknownPort,
     /// Envoy does not know the feed's cluster. The filter says it in place of [`NoSnapshot`](Self::NoSnapshot).
     FeedClusterMissing,
     /// The filter itself can't work. Only the filter says it.
@@ -39,7 +53,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Reason; 15] = [
+    pub const ALL: [Reason; 22] = [
         Reason::Public,
         Reason::Permitted,
         Reason::NoToken,
@@ -50,9 +64,16 @@ impl Reason {
         Reason::NotPermitted,
         Reason::Nobody,
         Reason::NoRule,
+        Reason::NoWorkload,
+        Reason::UnknownTrustDomain,
+        Reason::UnknownWorkload,
+        Reason::WorkloadNotPermitted,
         Reason::AmbiguousPath,
+        Reason::AmbiguousHost,
+        Reason::AmbiguousMethod,
         Reason::NoSnapshot,
         Reason::LeaseEnded,
+        Reason::UnknownPort,
         Reason::FeedClusterMissing,
         Reason::Misconfigured,
     ];
@@ -70,9 +91,16 @@ impl Reason {
             Reason::NotPermitted => "not_permitted",
             Reason::Nobody => "nobody",
             Reason::NoRule => "no_rule",
+            Reason::NoWorkload => "no_workload",
+            Reason::UnknownTrustDomain => "unknown_trust_domain",
+            Reason::UnknownWorkload => "unknown_workload",
+            Reason::WorkloadNotPermitted => "workload_not_permitted",
             Reason::AmbiguousPath => "ambiguous_path",
+            Reason::AmbiguousHost => "ambiguous_host",
+            Reason::AmbiguousMethod => "ambiguous_method",
             Reason::NoSnapshot => "no_snapshot",
             Reason::LeaseEnded => "lease_ended",
+            Reason::UnknownPort => "unknown_port",
             Reason::FeedClusterMissing => "feed_cluster_missing",
             Reason::Misconfigured => "misconfigured",
         }
@@ -82,13 +110,21 @@ impl Reason {
     pub fn status(self) -> u16 {
         match self {
             Reason::Public | Reason::Permitted => 200,
-            Reason::AmbiguousPath => 400,
+            Reason::AmbiguousPath | Reason::AmbiguousHost | Reason::AmbiguousMethod => 400,
             Reason::NoToken | Reason::TokenTooOld | Reason::UnknownIssuer | Reason::NoSubject => {
                 401
             }
-            Reason::UnknownSubject | Reason::NotPermitted | Reason::Nobody | Reason::NoRule => 403,
+            Reason::UnknownSubject
+            | Reason::NotPermitted
+            | Reason::Nobody
+            | Reason::NoRule
+            | Reason::NoWorkload
+            | Reason::UnknownTrustDomain
+            | Reason::UnknownWorkload
+            | Reason::WorkloadNotPermitted => 403,
             Reason::NoSnapshot
             | Reason::LeaseEnded
+            | Reason::UnknownPort
             | Reason::FeedClusterMissing
             | Reason::Misconfigured => 503,
         }

@@ -1,4 +1,4 @@
-//! The request as Envoy's router will see it, in bytes.
+//! The request as Envoy's router will see it, in bytes, and what it came in on.
 
 use crate::claims::Claims;
 
@@ -11,8 +11,17 @@ pub struct Request<'a> {
     pub path: Option<&'a [u8]>,
     /// `:authority`, as it came; empty if there is none.
     pub host: &'a [u8],
-    /// The local port of the connection, if known.
-    pub port: Option<u16>,
+    /// What it came in on.
+    pub connection: &'a dyn Connection,
     /// The verified token's claims; none without a verified token.
     pub token: Option<&'a dyn Claims>,
+}
+
+/// The downstream connection. Asked for only what matters: each may cost a host call.
+pub trait Connection {
+    /// The local port, if the proxy knows it.
+    fn local_port(&self) -> Option<u16>;
+
+    /// The URI in the certificate that the mTLS peer was verified by; none without one.
+    fn peer(&self) -> Option<Vec<u8>>;
 }

@@ -115,16 +115,21 @@ impl Snapshot {
         self.digest
     }
 
-    /// The tenant's bindings, at most one for an issuer.
+    /// The tenant's bindings, at most one for an issuer and one for a trust domain.
     pub fn bindings(&self) -> &[Binding] {
         &self.bindings
     }
 
     /// The binding for tokens of this issuer.
-    pub fn binding_of(&self, issuer: &[u8]) -> Option<&Binding> {
-        self.bindings
-            .iter()
-            .find(|binding| binding.issuer.as_bytes() == issuer)
+    pub fn binding_of_issuer(&self, issuer: &[u8]) -> Option<&Binding> {
+        let mut bindings = self.bindings.iter();
+        bindings.find(|binding| binding.issuer().map(str::as_bytes) == Some(issuer))
+    }
+
+    /// The binding for workloads of this trust domain.
+    pub fn binding_of_trust_domain(&self, name: &str) -> Option<&Binding> {
+        let mut bindings = self.bindings.iter();
+        bindings.find(|binding| binding.trust_domain() == Some(name))
     }
 
     /// What the term at this place of the scope resolves to; a place beyond the scope is missing.
@@ -132,14 +137,9 @@ impl Snapshot {
         self.terms.get(index).copied().unwrap_or(TermState::Missing)
     }
 
-    /// Who a token names whose claim has this value.
-    pub fn subject(&self, binding: &Binding, value: &[u8]) -> SubjectDigest {
-        self.key.subject(
-            self.scope.tenant(),
-            &binding.issuer,
-            binding.attribute,
-            value,
-        )
+    /// Who is meant by this name under one of the [`bindings`](Self::bindings).
+    pub fn subject(&self, binding: &Binding, name: &[u8]) -> SubjectDigest {
+        self.key.subject(self.scope.tenant(), binding, name)
     }
 
     /// The terms of a known, active user. None: nobody is known by that name, or (unless

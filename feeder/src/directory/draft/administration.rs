@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use scimesh_proto::binding::Binding;
+use scimesh_proto::binding::{Binding, Source, Voucher};
 use scimesh_proto::scope::valid_tenant_name;
 
 use super::{Draft, Refused, Row};
@@ -48,23 +48,28 @@ impl Draft {
         Ok(())
     }
 
-    /// Sets the tenant's binding for the binding's issuer, in the place of the one that it may have.
+    /// Sets the tenant's binding for the binding's issuer or trust domain, in the place of the one that it may have.
     pub fn set_binding(&mut self, tenant: &str, binding: Binding) -> Result<(), Refused> {
         valid_binding(&binding)?;
         let held = self.tenant(tenant)?.clone();
-        if held.binding(&binding.issuer) == Some(&binding) {
+        let voucher = binding.voucher();
+        if held.binding(&voucher) == Some(&binding) {
             return Ok(());
         }
         for other in self.directory.tenants() {
             if other.name() == held.name() {
                 continue;
             }
-            if let Some(theirs) = other.binding(&binding.issuer)
+            if let Some(theirs) = other.binding(&voucher)
                 && !told_apart(theirs, &binding)
             {
-                return Err(Refused::IssuerTaken {
-                    issuer: binding.issuer,
-                    tenant: other.name().to_string(),
+                let tenant = other.name().to_string();
+                return Err(match voucher {
+                    Voucher::Issuer(issuer) => Refused::IssuerTaken { issuer, tenant },
+                    Voucher::TrustDomain(trust_domain) => Refused::TrustDomainTaken {
+                        trust_domain,
+                        tenant,
+                    },
                 });
             }
         }
@@ -74,16 +79,16 @@ impl Draft {
         Ok(())
     }
 
-    /// Tokens of this issuer name nobody of the tenant any more.
-    pub fn remove_binding(&mut self, tenant: &str, issuer: &str) -> Result<(), Refused> {
+    /// Tokens of this issuer, or workloads of this trust domain, name nobody of the tenant any more.
+    pub fn remove_binding(&mut self, tenant: &str, voucher: &Voucher) -> Result<(), Refused> {
         let held = self.tenant_mut(tenant)?;
-        if held.drop_binding(issuer).is_none() {
+        if held.drop_binding(voucher).is_none() {
             return Err(Refused::NoSuchBinding(tenant.to_owned()));
         }
         let held = self.tenant(tenant)?.clone();
         self.touch(&held, Touched::Everything);
         self.rows
-            .push(Row::DropBinding(held.number, issuer.to_owned()));
+            .push(Row::DropBinding(held.number, voucher.clone()));
         Ok(())
     }
 
@@ -121,17 +126,27 @@ impl Draft {
 
 /// Whether no token can be meant by both: they pin the same claim to different values.
 fn told_apart(a: &Binding, b: &Binding) -> bool {
-    match (&a.pin, &b.pin) {
+    let pin = |binding: &Binding| match &binding.source {
+        Source::Token { pin, .. } => pin.clone(),
+        Source::Workload { .. } => None,
+    };
+    match (pin(a), pin(b)) {
         (Some(a), Some(b)) => a.claim == b.claim && a.value != b.value,
         _ => false,
     }
 }
 
 fn valid_binding(binding: &Binding) -> Result<(), Refused> {
-    let pin = binding.pin.as_ref();
+    if let Err((attribute, why)) = binding.check() {
+        return Err(Refused::invalid(attribute, why));
+    }
+    let Source::Token { issuer, claim, pin } = &binding.source else {
+        return Ok(());
+    };
+    let pin = pin.as_ref();
     let parts = [
-        ("issuer", Some(&binding.issuer)),
-        ("claim", Some(&binding.claim)),
+        ("issuer", Some(issuer)),
+        ("claim", Some(claim)),
         ("pin claim", pin.map(|pin| &pin.claim)),
         ("pin value", pin.map(|pin| &pin.value)),
     ];
@@ -158,13 +173,16 @@ mod tests {
 
     fn binding(pin: Option<(&str, &str)>) -> Binding {
         Binding {
-            issuer: "https://idp.example".into(),
-            claim: "sub".into(),
+            source: Source::Token {
+                issuer: "https://idp.example".into(),
+                claim: "sub".into(),
+                pin: pin.map(|(claim, value)| Pin {
+                    claim: claim.into(),
+                    value: value.into(),
+                }),
+            },
             attribute: Attribute::ExternalId,
-            pin: pin.map(|(claim, value)| Pin {
-                claim: claim.into(),
-                value: value.into(),
-            }),
+            ignore_case: false,
         }
     }
 

@@ -11,7 +11,7 @@ mod users;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use scimesh_proto::binding::Binding;
+use scimesh_proto::binding::{Binding, Voucher};
 use uuid::Uuid;
 
 use super::change::{Change, Touched};
@@ -87,6 +87,14 @@ pub enum Refused {
         /// Where it is bound.
         tenant: String,
     },
+    /// The trust domain is bound in another tenant: its workloads are one tenant's.
+    #[error("trust domain {trust_domain:?} is bound in tenant {tenant:?}")]
+    TrustDomainTaken {
+        /// The trust domain.
+        trust_domain: String,
+        /// Where it is bound.
+        tenant: String,
+    },
     /// The tenant has no binding for the issuer, or with the pin, that was named.
     #[error("tenant {0:?} has no such binding")]
     NoSuchBinding(String),
@@ -140,8 +148,8 @@ pub enum Row {
     DropTenant(u32),
     /// A new binding, or a changed one.
     Binding(u32, Binding),
-    /// The binding for this issuer is gone.
-    DropBinding(u32, String),
+    /// The binding for this issuer or trust domain is gone.
+    DropBinding(u32, Voucher),
     /// A new extension, or a changed one.
     Extension(u32, Kind, Schema),
     /// The extension of this URN is gone.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::AtomicBool;
 
-use scimesh_proto::binding::{Attribute, Binding};
+use scimesh_proto::binding::{Attribute, Binding, Source};
 use scimesh_proto::position::Proof;
 use scimesh_proto::replica::{HighWater, Received, Replica};
 use scimesh_proto::scope::Term;
@@ -49,10 +49,13 @@ impl Feeder {
             _dir: dir,
         };
         let binding = Binding {
-            issuer: "https://idp.example".into(),
-            claim: "sub".into(),
+            source: Source::Token {
+                issuer: "https://idp.example".into(),
+                claim: "sub".into(),
+                pin: None,
+            },
+            ignore_case: false,
             attribute: Attribute::ExternalId,
-            pin: None,
         };
         feeder.group = feeder
             .write(move |draft| {
@@ -435,9 +438,9 @@ async fn a_binding_that_goes_takes_its_tokens_along_and_one_that_comes_brings_th
     feeder.admit("ada").await;
     let mut filter = Filter::current(&feeder).await;
     let binding = filter.replica.snapshot().unwrap().bindings()[0].clone();
-    let issuer = binding.issuer.clone();
+    let voucher = binding.voucher();
     feeder
-        .write(move |draft| draft.remove_binding("corp", &issuer))
+        .write(move |draft| draft.remove_binding("corp", &voucher))
         .await;
     let position = filter.applies().await;
     let held = filter.replica.snapshot().unwrap();

@@ -24,10 +24,7 @@ impl TryFrom<String> for MethodPattern {
             return Ok(MethodPattern::Any);
         }
         // `get` would silently match no GET.
-        if is_token(text.as_bytes())
-            && !text.contains('*')
-            && !text.contains(|c: char| c.is_ascii_lowercase())
-        {
+        if is_unambiguous(text.as_bytes()) && !text.contains('*') {
             return Ok(MethodPattern::Exact(text));
         }
         Err(InvalidMethod(text))
@@ -35,25 +32,22 @@ impl TryFrom<String> for MethodPattern {
 }
 
 impl MethodPattern {
-    /// For `methods`: exactly this method.
     pub(crate) fn matches(&self, method: &[u8]) -> bool {
         match self {
             MethodPattern::Any => true,
             MethodPattern::Exact(exact) => exact.as_bytes() == method,
         }
     }
+}
 
-    /// For `notMethods`: this method, or one that a lenient server would take for it.
-    pub(crate) fn resembles(&self, method: &[u8]) -> bool {
-        match self {
-            MethodPattern::Any => true,
-            MethodPattern::Exact(exact) => exact.as_bytes().eq_ignore_ascii_case(method),
-        }
-    }
+/// Whether every server takes it for the same method. Methods are case-sensitive (RFC 9110 section 9.1), but lenient servers
+/// take `get` for `GET`; no method in use has small letters.
+pub(crate) fn is_unambiguous(method: &[u8]) -> bool {
+    is_token(method) && !method.iter().any(u8::is_ascii_lowercase)
 }
 
 /// RFC 9110 section 5.6.2.
-pub(crate) fn is_token(text: &[u8]) -> bool {
+fn is_token(text: &[u8]) -> bool {
     !text.is_empty()
         && text
             .iter()
@@ -71,14 +65,24 @@ mod tests {
     }
 
     #[test]
-    fn a_method_is_compared_to_the_letter_but_excluded_in_any_case() {
+    fn a_method_is_compared_to_the_letter() {
         let get = pattern("GET").unwrap();
         assert!(get.matches(b"GET"));
         assert!(!get.matches(b"get"));
         assert!(!get.matches(b"GETS"));
-        assert!(get.resembles(b"get"));
-        assert!(!get.resembles(b"POST"));
         assert!(pattern("*").unwrap().matches(b"BREW"));
+    }
+
+    #[test]
+    fn what_a_lenient_server_takes_for_another_method_is_ambiguous() {
+        for method in ["GET", "M-SEARCH", "VERSION-CONTROL", "BREW", "*", "G3T"] {
+            assert!(is_unambiguous(method.as_bytes()), "{method}");
+        }
+        for method in [
+            "", "get", "Get", "GEt", "GET ", "G\tT", "G,T", "GET\0", "GÉT",
+        ] {
+            assert!(!is_unambiguous(method.as_bytes()), "{method:?}");
+        }
     }
 
     #[test]

@@ -44,13 +44,18 @@ impl Operation {
             && self.not_paths.is_none()
     }
 
+    /// Whether it depends on the local port.
+    pub(crate) fn uses_port(&self) -> bool {
+        self.ports.is_some() || self.not_ports.is_some()
+    }
+
     pub(crate) fn matches(&self, target: &Target<'_>) -> bool {
-        let method = || target.method();
+        let method = || Some(target.method());
         let path = || target.path();
-        let host = || target.host();
+        let host = || Some(target.host());
         let port = || target.port();
         among(&self.methods, method, |p, method| p.matches(method))
-            && outside(&self.not_methods, method, |p, method| p.resembles(method))
+            && outside(&self.not_methods, method, |p, method| p.matches(method))
             && among(&self.paths, path, |p, path| p.matches(path))
             && outside(&self.not_paths, path, |p, path| p.matches(path))
             && among(&self.hosts, host, |p, host| p.matches(host))
@@ -60,7 +65,7 @@ impl Operation {
     }
 }
 
-/// Whether the value is known and one of the patterns matches it. No patterns: no condition.
+/// Whether the value is there and one of the patterns matches it. No patterns: no condition.
 fn among<P, V: Copy>(
     patterns: &Option<NonEmpty<P>>,
     value: impl FnOnce() -> Option<V>,
@@ -71,7 +76,7 @@ fn among<P, V: Copy>(
     })
 }
 
-/// Whether the value is *known* and none of the patterns matches it. No patterns: no condition.
+/// Whether the value is *there* and none of the patterns matches it. No patterns: no condition.
 fn outside<P, V: Copy>(
     patterns: &Option<NonEmpty<P>>,
     value: impl FnOnce() -> Option<V>,

@@ -39,6 +39,9 @@ pub enum AmbiguousPath {
     /// Some servers trim.
     #[error("a segment that starts or ends with a space")]
     Space,
+    /// Servers on Windows cut it off.
+    #[error("a segment that ends with a dot")]
+    TrailingDot,
 }
 
 /// A path in canonical form: UTF-8, decoded but for `%25`, starting with `/`, not ending with one unless it is `/`.
@@ -131,6 +134,7 @@ fn well_formed(path: &str) -> Result<(), AmbiguousPath> {
             "" => return Err(AmbiguousPath::EmptySegment),
             "." | ".." => return Err(AmbiguousPath::DotSegment),
             _ if segment.trim().len() != segment.len() => return Err(AmbiguousPath::Space),
+            _ if segment.ends_with('.') => return Err(AmbiguousPath::TrailingDot),
             _ => {}
         }
     }
@@ -166,7 +170,7 @@ mod tests {
             ("/caf%C3%A9", "/café"),
             ("/caf%c3%a9", "/café"),
             ("/100%25", "/100%25"),
-            ("/a.b/..c/.well-known/...", "/a.b/..c/.well-known/..."),
+            ("/a.b/..c/.well-known/d", "/a.b/..c/.well-known/d"),
             ("/Admin", "/Admin"),
         ] {
             assert_eq!(canonical(raw.as_bytes()).as_deref(), Ok(path), "{raw}");
@@ -222,6 +226,10 @@ mod tests {
             ("/admin /x", Space),
             ("/%20admin", Space),
             ("/admin%C2%A0", Space),
+            ("/admin.", TrailingDot),
+            ("/admin.../x", TrailingDot),
+            ("/...", TrailingDot),
+            ("/admin%2e/", TrailingDot),
         ] {
             assert_eq!(canonical(raw.as_bytes()), Err(why), "{raw:?}");
         }

@@ -3,46 +3,58 @@
 use std::cell::OnceCell;
 
 use super::host::CanonicalHost;
-use super::method::is_token;
-use super::path::{AmbiguousPath, CanonicalPath};
+use super::method::is_unambiguous;
+use super::path::CanonicalPath;
+use crate::reason::Reason;
 use crate::request::Request;
 
-/// What the conditions of a rule are held against.
+/// What the conditions of a rule are held against. A request of which something could be read in two ways has none.
 pub(crate) struct Target<'a> {
-    request: Request<'a>,
+    method: &'a [u8],
     path: Option<CanonicalPath<'a>>,
-    /// Read when the first rule asks for it.
-    host: OnceCell<Option<CanonicalHost>>,
+    host: CanonicalHost,
+    request: Request<'a>,
+    port: OnceCell<Option<u16>>,
 }
 
 impl<'a> Target<'a> {
-    pub(crate) fn new(request: &Request<'a>) -> Result<Target<'a>, AmbiguousPath> {
+    /// The error is why it is refused.
+    pub(crate) fn new(request: &Request<'a>) -> Result<Target<'a>, Reason> {
+        let method = request.method;
+        if !is_unambiguous(method) {
+            return Err(Reason::AmbiguousMethod);
+        }
+        let path = match request.path {
+            Some(path) => Some(CanonicalPath::parse(path).map_err(|_| Reason::AmbiguousPath)?),
+            // RFC 9110 section 9.3.6: only CONNECT has none.
+            None if method == b"CONNECT" => None,
+            None => return Err(Reason::AmbiguousPath),
+        };
         Ok(Target {
+            method,
+            path,
+            host: CanonicalHost::parse(request.host).ok_or(Reason::AmbiguousHost)?,
             request: *request,
-            path: request.path.map(CanonicalPath::parse).transpose()?,
-            host: OnceCell::new(),
+            port: OnceCell::new(),
         })
     }
 
-    /// None if it is no method.
-    pub(crate) fn method(&self) -> Option<&[u8]> {
-        Some(self.request.method).filter(|method| is_token(method))
+    pub(crate) fn method(&self) -> &[u8] {
+        self.method
     }
 
-    /// None for a request without one.
+    /// None for CONNECT without one.
     pub(crate) fn path(&self) -> Option<&CanonicalPath<'a>> {
         self.path.as_ref()
     }
 
-    /// None if it is no single, well-formed host.
-    pub(crate) fn host(&self) -> Option<&CanonicalHost> {
-        self.host
-            .get_or_init(|| CanonicalHost::parse(self.request.host))
-            .as_ref()
+    pub(crate) fn host(&self) -> &CanonicalHost {
+        &self.host
     }
 
-    /// None if the proxy did not say.
+    /// None if the proxy does not know.
     pub(crate) fn port(&self) -> Option<u16> {
-        self.request.port
+        let ask = || self.request.connection.local_port();
+        *self.port.get_or_init(ask)
     }
 }

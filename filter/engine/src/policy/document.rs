@@ -13,6 +13,8 @@ use crate::matching::Operation;
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Policy {
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) name: Option<String>,
     pub(crate) tenant: String,
     pub(crate) feed: Object<Feed>,
     #[serde(default, deserialize_with = "present")]
@@ -21,6 +23,8 @@ pub(crate) struct Policy {
     pub(crate) max_staleness: Option<Span>,
     #[serde(default, deserialize_with = "present")]
     pub(crate) mode: Option<Mode>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) headers: Option<Object<Headers>>,
     pub(crate) rules: NonEmpty<Object<Rule>>,
 }
 
@@ -43,6 +47,19 @@ pub(crate) struct Hold {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Headers {
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) subject: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) issuer: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) rule: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) groups: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Rule {
     pub(crate) name: String,
     pub(crate) to: NonEmpty<Object<Operation>>,
@@ -61,6 +78,19 @@ pub(crate) struct Rule {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Require {
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) any_of: Option<NonEmpty<Condition>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) all_of: Option<NonEmpty<Condition>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) none_of: Option<NonEmpty<Condition>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) workload: Option<Object<RequireWorkload>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct RequireWorkload {
     #[serde(default, deserialize_with = "present")]
     pub(crate) any_of: Option<NonEmpty<Condition>>,
     #[serde(default, deserialize_with = "present")]

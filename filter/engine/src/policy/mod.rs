@@ -4,6 +4,7 @@
 
 mod document;
 pub(crate) mod feed;
+pub(crate) mod headers;
 pub(crate) mod hold;
 mod requirement;
 mod rule;
@@ -18,7 +19,9 @@ use scimesh_proto::scope::Scope;
 use serde::Deserialize;
 
 use feed::Feed;
+use headers::Headers;
 use hold::Hold;
+pub(crate) use requirement::Requirements;
 pub(crate) use rule::{Demand, Effect, Rule};
 use strict::Object;
 
@@ -44,11 +47,14 @@ pub enum Mode {
 /// A compiled policy. It never changes.
 #[derive(Debug)]
 pub struct Policy {
+    name: Option<String>,
     scope: Scope,
     feed: Feed,
     hold: Hold,
     min_staleness: Duration,
     mode: Mode,
+    headers: Headers,
+    uses_port: bool,
     rules: Vec<Rule>,
 }
 
@@ -93,7 +99,16 @@ impl Policy {
 
     fn compile(document: document::Policy) -> Result<Policy, InvalidPolicy> {
         let wrong = |(field, problem): (&str, &str)| InvalidPolicy::at(field, problem);
+        if let Some(name) = document.name.as_ref().filter(|name| !rule::is_name(name)) {
+            let problem = format!(
+                "'{name}': 1 to {} of a-z, 0-9 and '-', the first a letter or digit",
+                rule::MAX_NAME
+            );
+            return Err(InvalidPolicy::at("name", problem));
+        }
         let feed = Feed::compile(document.feed.0).map_err(wrong)?;
+        let headers = document.headers.map(|Object(headers)| headers);
+        let headers = headers.map(Headers::compile).transpose()?;
         let hold = document.hold.map(|Object(hold)| Hold::compile(hold));
         let hold = hold.transpose().map_err(wrong)?.unwrap_or_default();
         let max_staleness = document
@@ -118,8 +133,9 @@ impl Policy {
             rules.push(rule);
         }
         let demands = || rules.iter().filter_map(Rule::demand);
-        let terms = demands().flat_map(|demand| demand.requirement.terms().cloned());
-        let any_active = demands().any(|demand| demand.requirement.admits_without_terms());
+        let parts = || demands().flat_map(|demand| demand.requirements.parts());
+        let terms = parts().flat_map(|part| part.terms().cloned());
+        let any_active = parts().any(|part| part.admits_without_terms());
         let scope = Scope::new(&document.tenant, terms, any_active).map_err(|e| match e {
             scimesh_proto::scope::InvalidScope::Tenant => {
                 InvalidPolicy::at("tenant", e.to_string())
@@ -129,6 +145,7 @@ impl Policy {
             }
         })?;
         Ok(Policy {
+            name: document.name,
             scope,
             feed,
             hold,
@@ -136,8 +153,25 @@ impl Policy {
                 .map(|demand| demand.max_staleness)
                 .fold(max_staleness, Duration::min),
             mode: document.mode.unwrap_or_default(),
+            headers: headers.unwrap_or_default(),
+            uses_port: rules.iter().any(Rule::uses_port),
             rules,
         })
+    }
+
+    /// What tells it apart from other policies on the same proxy, if it has a name.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// What the upstream is told, and under which headers.
+    pub fn headers(&self) -> &Headers {
+        &self.headers
+    }
+
+    /// Whether any rule depends on the local port.
+    pub(crate) fn uses_port(&self) -> bool {
+        self.uses_port
     }
 
     /// All that the feeder has to send for it.

@@ -1,11 +1,11 @@
-//! What a rule demands of a known, active user.
+//! What a rule demands of a known, active user, and of a known workload.
 
 use scimesh_proto::scope::{InvalidTerm, Term};
 use scimesh_proto::snapshot::{Snapshot, TermSet, TermState};
 use serde::Deserialize;
 
 use super::document;
-use super::strict::NonEmpty;
+use super::strict::{NonEmpty, Object};
 
 /// One element of `anyOf`, `allOf` or `noneOf`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -38,7 +38,8 @@ impl TryFrom<String> for Condition {
     }
 }
 
-/// `require`. Terms are looked up by name in the snapshot at hand, so no place of a bit can be mistaken for another's.
+/// What a user, or a workload, must hold. Terms are looked up by name in the snapshot at hand, so no place of a bit can be
+/// mistaken for another's.
 #[derive(Debug)]
 pub(crate) struct Requirement {
     any_of: Option<NonEmpty<Condition>>,
@@ -46,34 +47,75 @@ pub(crate) struct Requirement {
     none_of: Option<NonEmpty<Condition>>,
 }
 
-impl Requirement {
-    /// The error is the field and what is wrong with it.
-    pub(super) fn compile(
-        document: document::Require,
-    ) -> Result<Requirement, (&'static str, &'static str)> {
+/// `require`, in its two parts. There is at least one.
+#[derive(Debug)]
+pub(crate) struct Requirements {
+    /// Of the token's user.
+    pub(crate) user: Option<Requirement>,
+    /// Of the mTLS peer.
+    pub(crate) workload: Option<Requirement>,
+}
+
+/// A field, and what is wrong with it.
+type Wrong = (&'static str, &'static str);
+
+impl Requirements {
+    pub(super) fn compile(document: document::Require) -> Result<Requirements, Wrong> {
         let document::Require {
             any_of,
             all_of,
             none_of,
+            workload,
         } = document;
-        if any_of.is_none() && all_of.is_none() && none_of.is_none() {
-            return Err((
-                "require",
-                "needs anyOf, allOf or noneOf; anyOf: [\"active\"] is any active user",
-            ));
-        }
-        let excludes_all = |list: &NonEmpty<_>| list.iter().any(|c| *c == Condition::Active);
-        if none_of.as_ref().is_some_and(excludes_all) {
-            return Err((
-                "require.noneOf",
-                "\"active\" would refuse everybody; write allow: NOBODY",
-            ));
-        }
-        Ok(Requirement {
+        let user = Requirement {
             any_of,
             all_of,
             none_of,
-        })
+        };
+        let user = (!user.is_empty()).then_some(user);
+        let workload = workload.map(|Object(workload)| Requirement {
+            any_of: workload.any_of,
+            all_of: workload.all_of,
+            none_of: workload.none_of,
+        });
+        if user.is_none() && workload.is_none() {
+            return Err((
+                "require",
+                "needs anyOf, allOf, noneOf or workload; anyOf: [\"active\"] is any active user",
+            ));
+        }
+        if workload.as_ref().is_some_and(Requirement::is_empty) {
+            return Err((
+                "require.workload",
+                "needs anyOf, allOf or noneOf; anyOf: [\"active\"] is any known workload",
+            ));
+        }
+        const FIELDS: [&str; 2] = ["require.noneOf", "require.workload.noneOf"];
+        for (part, field) in [&user, &workload].into_iter().zip(FIELDS) {
+            if part.as_ref().is_some_and(Requirement::excludes_all) {
+                return Err((
+                    field,
+                    "\"active\" would refuse everybody; write allow: NOBODY",
+                ));
+            }
+        }
+        Ok(Requirements { user, workload })
+    }
+
+    /// One or both.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &Requirement> {
+        self.user.iter().chain(&self.workload)
+    }
+}
+
+impl Requirement {
+    fn is_empty(&self) -> bool {
+        self.any_of.is_none() && self.all_of.is_none() && self.none_of.is_none()
+    }
+
+    fn excludes_all(&self) -> bool {
+        let mut none_of = self.none_of.iter().flat_map(NonEmpty::iter);
+        none_of.any(|condition| *condition == Condition::Active)
     }
 
     /// Every term in it.

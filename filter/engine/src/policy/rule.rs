@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::document::{self, Allow};
-use super::requirement::Requirement;
+use super::requirement::Requirements;
 use super::strict::Object;
 use super::{InvalidPolicy, MIN_STALENESS, Mode};
 use crate::matching::{Operation, Target};
 
-/// Characters of a rule's name at most: it is a metric label.
-const MAX_NAME: usize = 63;
+/// Characters of a rule's or a policy's name at most: it is a metric label.
+pub(super) const MAX_NAME: usize = 63;
 
 #[derive(Debug)]
 pub(crate) struct Rule {
@@ -29,7 +29,7 @@ pub(crate) enum Effect {
 
 #[derive(Debug)]
 pub(crate) struct Demand {
-    pub(crate) requirement: Requirement,
+    pub(crate) requirements: Requirements,
     pub(crate) max_staleness: Duration,
     pub(crate) max_token_age: Option<Duration>,
 }
@@ -88,9 +88,16 @@ impl Rule {
                 if max_token_age.is_some_and(|age| age.is_zero()) {
                     return Err(wrong("maxTokenAge", "more than zero"));
                 }
+                let requirements = Requirements::compile(require)
+                    .map_err(|(field, problem)| wrong(field, problem))?;
+                if max_token_age.is_some() && requirements.user.is_none() {
+                    return Err(wrong(
+                        "maxTokenAge",
+                        "means nothing where no user is required",
+                    ));
+                }
                 Effect::Require(Demand {
-                    requirement: Requirement::compile(require)
-                        .map_err(|(field, problem)| wrong(field, problem))?,
+                    requirements,
                     max_staleness: own.unwrap_or(max_staleness),
                     max_token_age,
                 })
@@ -109,7 +116,12 @@ impl Rule {
         self.to.iter().any(|operation| operation.matches(target))
     }
 
-    /// What it demands of a user, if it asks for one.
+    /// Whether it depends on the local port.
+    pub(super) fn uses_port(&self) -> bool {
+        self.to.iter().any(Operation::uses_port)
+    }
+
+    /// What it demands of whoever asks, if it asks for anybody.
     pub(super) fn demand(&self) -> Option<&Demand> {
         match &self.effect {
             Effect::Require(demand) => Some(demand),
@@ -118,7 +130,8 @@ impl Rule {
     }
 }
 
-fn is_name(name: &str) -> bool {
+/// Of a rule or a policy.
+pub(super) fn is_name(name: &str) -> bool {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     name.len() <= MAX_NAME
         && name.bytes().next().is_some_and(plain)

@@ -6,22 +6,26 @@ mod token;
 mod when;
 mod which_rule;
 mod who;
+mod workload;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use scimesh_proto::binding::{Attribute, Binding, Pin};
+use scimesh_proto::binding::{Attribute, Binding, Pin, Source};
 use scimesh_proto::digest::Key;
 use scimesh_proto::position::{History, Position, Proof};
 use scimesh_proto::scope::{Scope, Term};
 use scimesh_proto::snapshot::{Snapshot, TermSet, TermState};
 use serde_json::{Value, json};
 
-use crate::{Claim, Claims, Decision, Lease, Moment, Policy, Reason, Request, decide};
+use crate::{Claim, Claims, Connection, Decision, Lease, Moment, Policy, Reason, Request, decide};
 
 const ISSUER: &str = "https://idp.corp.example";
 const MAIL_ISSUER: &str = "https://mail.example";
+const NAME_ISSUER: &str = "https://names.example";
+const BATCH: &str = "spiffe://cluster.local/ns/pay/sa/batch";
+const REPORTS: &str = "spiffe://cluster.local/ns/pay/sa/reports";
 const SHARED_ISSUER: &str = "https://login.shared.example";
 
 /// A token: its claims, and which of them were asked for.
@@ -57,7 +61,38 @@ fn sub(value: &str) -> Token {
     Token::of(ISSUER).says("sub", value)
 }
 
-/// alice is in admins, bob a contractor in admins, carol in nothing; eve is known by her email, frank by the shared issuer.
+/// What a request came in on.
+#[derive(Default)]
+struct Wire {
+    port: Option<u16>,
+    peer: Option<Vec<u8>>,
+}
+
+impl Connection for Wire {
+    fn local_port(&self) -> Option<u16> {
+        self.port
+    }
+
+    fn peer(&self) -> Option<Vec<u8>> {
+        self.peer.clone()
+    }
+}
+
+/// Plaintext, to port 8080.
+const PLAIN: Wire = Wire {
+    port: Some(8080),
+    peer: None,
+};
+
+fn from_peer(uri: &str) -> Wire {
+    Wire {
+        peer: Some(uri.into()),
+        ..PLAIN
+    }
+}
+
+/// alice is in admins, bob a contractor in admins, carol in nothing; eve is known by her email, frank by the shared issuer, gus by
+/// his name in any case. The service account batch is in jobs, reports in nothing.
 fn company(scope: &Scope) -> Snapshot {
     company_where(scope, |_| TermState::Found)
 }
@@ -72,10 +107,13 @@ fn company_where(scope: &Scope, state: impl Fn(&str) -> TermState) -> Snapshot {
         proof: Proof([0; 16]),
     };
     let binding = |issuer: &str, claim: &str, attribute, pin| Binding {
-        issuer: issuer.to_owned(),
-        claim: claim.to_owned(),
+        source: Source::Token {
+            issuer: issuer.to_owned(),
+            claim: claim.to_owned(),
+            pin,
+        },
         attribute,
-        pin,
+        ignore_case: attribute == Attribute::UserName,
     };
     let pin = Pin {
         claim: "tid".to_owned(),
@@ -85,6 +123,14 @@ fn company_where(scope: &Scope, state: impl Fn(&str) -> TermState) -> Snapshot {
         binding(ISSUER, "sub", Attribute::ExternalId, None),
         binding(SHARED_ISSUER, "oid", Attribute::Id, Some(pin)),
         binding(MAIL_ISSUER, "email", Attribute::Email, None),
+        binding(NAME_ISSUER, "upn", Attribute::UserName, None),
+        Binding {
+            source: Source::Workload {
+                trust_domain: "cluster.local".to_owned(),
+            },
+            attribute: Attribute::ExternalId,
+            ignore_case: false,
+        },
     ];
     let states = scope.terms().iter().map(|term| state(term.as_str()));
     let mut snapshot = Snapshot::new(
@@ -100,6 +146,9 @@ fn company_where(scope: &Scope, state: impl Fn(&str) -> TermState) -> Snapshot {
         (&bindings[0], "carol", &[]),
         (&bindings[1], "frank", &["group:admins"]),
         (&bindings[2], "eve@corp.example", &["group:admins"]),
+        (&bindings[3], "gus@corp.example", &["group:admins"]),
+        (&bindings[4], BATCH, &["group:jobs"]),
+        (&bindings[4], REPORTS, &[]),
     ] {
         let places = terms
             .iter()
@@ -151,7 +200,7 @@ fn get<'a>(path: &'a str, token: Option<&'a Token>) -> Request<'a> {
         method: b"GET",
         path: Some(path.as_bytes()),
         host: b"svc.example.com",
-        port: Some(8080),
+        connection: &PLAIN,
         token: token.map(|token| token as &dyn Claims),
     }
 }

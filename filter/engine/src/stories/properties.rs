@@ -80,10 +80,12 @@ proptest! {
         path in prop::option::of(prop::collection::vec(any::<u8>(), 0..40)),
         host in prop::collection::vec(any::<u8>(), 0..40),
         port in any::<Option<u16>>(),
+        peer in prop::option::of(prop::collection::vec(any::<u8>(), 0..40)),
         iss in prop::collection::vec(any::<u8>(), 0..40),
     ) {
         let token = Token::default().with("iss", Claim::Text(iss));
-        let request = Request { method: &method, path: path.as_deref(), host: &host, port, token: Some(&token) };
+        let connection = Wire { port, peer };
+        let request = Request { method: &method, path: path.as_deref(), host: &host, connection: &connection, token: Some(&token) };
         prop_assert!(!decided(&admins(), &request).allowed);
         let reason = decided(&policy_of(layered()), &request).reason;
         prop_assert!(!reason.allows() || path.is_some_and(|path| path.starts_with(b"/healthz")));

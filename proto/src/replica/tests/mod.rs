@@ -7,7 +7,7 @@ mod stories;
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::binding::Attribute;
+use crate::binding::{Attribute, Source};
 use crate::digest::SubjectDigest;
 use crate::position::{History, Proof};
 use crate::scope::Term;
@@ -168,15 +168,29 @@ fn wrap(message: Message) -> v1::FeederMessage {
     }
 }
 
+/// Of tokens, but every fifth of workloads.
 fn binding(number: u8) -> Binding {
+    let source = match number % 5 {
+        4 => Source::Workload {
+            trust_domain: format!("td{number}"),
+        },
+        _ => Source::Token {
+            issuer: format!("https://idp{number}.example"),
+            claim: "sub".to_owned(),
+            pin: (number % 2 == 1).then(|| crate::binding::Pin {
+                claim: "tid".to_owned(),
+                value: number.to_string(),
+            }),
+        },
+    };
+    let attribute = match source {
+        Source::Workload { .. } => Attribute::ExternalId,
+        Source::Token { .. } => Attribute::ALL[number as usize % 4],
+    };
     Binding {
-        issuer: format!("https://idp{number}.example"),
-        claim: "sub".to_owned(),
-        attribute: Attribute::ALL[number as usize % 4],
-        pin: (number % 2 == 1).then(|| crate::binding::Pin {
-            claim: "tid".to_owned(),
-            value: number.to_string(),
-        }),
+        ignore_case: attribute == Attribute::Email,
+        source,
+        attribute,
     }
 }
 

@@ -25,7 +25,9 @@ prop_compose! {
         terms in prop::collection::vec(state(), TERMS),
         entries in prop::collection::btree_map(any::<u8>().prop_map(|n| subject(n % 24)), set(), 0..20),
     ) -> Content {
-        Content { bindings: issuers.into_iter().map(binding).collect(), terms, entries }
+        let mut bindings: Vec<Binding> = issuers.into_iter().map(binding).collect();
+        bindings.sort_by_key(Binding::voucher);
+        Content { bindings, terms, entries }
     }
 }
 

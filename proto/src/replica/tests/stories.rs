@@ -19,8 +19,9 @@ fn nothing_of_a_snapshot_counts_before_its_end() {
     assert_eq!(vm.seen().unwrap().0, content);
     let held = vm.replica.snapshot().unwrap();
     assert_eq!((held.len(), held.is_empty()), (3, false));
-    assert_eq!(held.binding_of(b"https://idp1.example"), Some(&binding(1)));
-    assert_eq!(held.binding_of(b"https://idp1.example/"), None);
+    let of_issuer = |issuer: &str| held.binding_of_issuer(issuer.as_bytes());
+    assert_eq!(of_issuer("https://idp1.example"), Some(&binding(1)));
+    assert_eq!(of_issuer("https://idp1.example/"), None);
 }
 
 #[test]
@@ -405,6 +406,32 @@ fn what_breaks_the_rules_of_the_wire_is_refused() {
         bad(|b| b.attribute = "nickName".to_owned()),
         bad(|b| b.pin_value.clear()),
         bad(|b| b.pin_claim.clear()),
+        bad(|b| b.trust_domain = "td".to_owned()),
+        bad(|b| {
+            *b = v1::Binding {
+                trust_domain: "TD".to_owned(),
+                ..v1::Binding::from(&binding(4))
+            }
+        }),
+        bad(|b| {
+            *b = v1::Binding {
+                ignore_case: true,
+                ..v1::Binding::from(&binding(4))
+            }
+        }),
+        bad(|b| {
+            *b = v1::Binding {
+                attribute: "id".to_owned(),
+                ..v1::Binding::from(&binding(4))
+            }
+        }),
+        bad(|b| {
+            *b = v1::Binding {
+                attribute: "externalId".to_owned(),
+                ignore_case: true,
+                ..v1::Binding::from(&binding(1))
+            }
+        }),
     ] {
         let list = Some(v1::BindingList { bindings });
         vm.refuses_delta(

@@ -9,6 +9,8 @@
 //!       claim: oid                        # sub if absent
 //!       attribute: externalId             # externalId if absent; userName, id, emails.value
 //!       pin: { claim: tid, value: 4f1c }  # if tenants share the issuer
+//!     - trustDomain: cluster.local        # workloads, by their SPIFFE ids
+//!       attribute: externalId             # or userName
 //!     extensions:                         # as they are, if absent
 //!     - resource: User
 //!       schema: { id: "urn:example:badge", attributes: [{ name: number, type: integer }] }
@@ -16,21 +18,18 @@
 //!
 //! The same shapes travel between the command line and the feeder (`admin::wire`).
 
+mod binding;
+
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use scimesh_proto::binding::{Attribute, Binding, Pin};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use scimesh_proto::binding::Voucher;
+use serde::{Deserialize, Deserializer, Serialize};
+
+pub use binding::{BindingForm, DEFAULT_ATTRIBUTE, DEFAULT_CLAIM, PinForm, unknown_attribute};
 
 use crate::schema::{Kind, Schema};
-
-/// The claim that names the subject where nobody says another.
-pub const DEFAULT_CLAIM: &str = "sub";
-
-/// The attribute that it is compared with where nobody says another.
-pub const DEFAULT_ATTRIBUTE: Attribute = Attribute::ExternalId;
 
 /// A file with a terabyte of tenants is a mistake; no more than this is read.
 const MAX_FILE_BYTES: u64 = 16 << 20;
@@ -69,128 +68,9 @@ pub struct ExtensionForm {
     pub schema: Schema,
 }
 
-/// A [`Binding`] as it is written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BindingForm {
-    /// The token's `iss`, to the letter.
-    #[serde(deserialize_with = "not_empty")]
-    pub issuer: String,
-    /// The claim that names the subject.
-    #[serde(default = "default_claim", deserialize_with = "not_empty")]
-    pub claim: String,
-    /// What it is compared with.
-    #[serde(default, with = "attribute")]
-    pub attribute: AttributeForm,
-    /// What else the token must say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pin: Option<PinForm>,
-}
-
-/// A [`Pin`] as it is written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct PinForm {
-    /// The claim's name.
-    #[serde(deserialize_with = "not_empty")]
-    pub claim: String,
-    /// Its only admitted value.
-    #[serde(deserialize_with = "not_empty")]
-    pub value: String,
-}
-
-/// An [`Attribute`] that is [`DEFAULT_ATTRIBUTE`] where nothing is said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AttributeForm(pub Attribute);
-
-impl Default for AttributeForm {
-    fn default() -> Self {
-        AttributeForm(DEFAULT_ATTRIBUTE)
-    }
-}
-
-impl From<Binding> for BindingForm {
-    fn from(binding: Binding) -> Self {
-        BindingForm {
-            issuer: binding.issuer,
-            claim: binding.claim,
-            attribute: AttributeForm(binding.attribute),
-            pin: binding.pin.map(PinForm::from),
-        }
-    }
-}
-
-impl From<BindingForm> for Binding {
-    fn from(form: BindingForm) -> Self {
-        Binding {
-            issuer: form.issuer,
-            claim: form.claim,
-            attribute: form.attribute.0,
-            pin: form.pin.map(Pin::from),
-        }
-    }
-}
-
-impl From<Pin> for PinForm {
-    fn from(pin: Pin) -> Self {
-        PinForm {
-            claim: pin.claim,
-            value: pin.value,
-        }
-    }
-}
-
-impl From<PinForm> for Pin {
-    fn from(form: PinForm) -> Self {
-        Pin {
-            claim: form.claim,
-            value: form.value,
-        }
-    }
-}
-
 /// A list that is there. One whose items were commented out is null, and an error: it might mean none of them, or as they are.
 fn list<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<ExtensionForm>>, D::Error> {
     Vec::deserialize(from).map(Some)
-}
-
-fn default_claim() -> String {
-    DEFAULT_CLAIM.to_owned()
-}
-
-fn not_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if text.is_empty() {
-        return Err(D::Error::custom("must not be empty"));
-    }
-    Ok(text)
-}
-
-mod attribute {
-    use super::*;
-
-    pub(super) fn serialize<S: Serializer>(form: &AttributeForm, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(form.0.as_str())
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<AttributeForm, D::Error> {
-        let text = String::deserialize(from)?;
-        match Attribute::parse(&text) {
-            Some(attribute) => Ok(AttributeForm(attribute)),
-            None => Err(D::Error::custom(unknown_attribute(&text))),
-        }
-    }
-}
-
-/// What to tell somebody who wrote this for an attribute.
-pub fn unknown_attribute(text: &str) -> String {
-    let known: Vec<&str> = Attribute::ALL.iter().map(|a| a.as_str()).collect();
-    format!(
-        "`{text}` is no attribute that a binding can refer to: use one of {}",
-        known.join(", ")
-    )
 }
 
 /// Why a file says nothing that could be applied.
@@ -260,14 +140,12 @@ impl Desired {
     pub fn parse(text: &str) -> Result<Desired, String> {
         let desired: Desired = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
         for (name, tenant) in &desired.tenants {
-            let mut issuers: Vec<&str> =
-                tenant.bindings.iter().map(|b| b.issuer.as_str()).collect();
-            issuers.sort_unstable();
-            if let Some(twice) = issuers.windows(2).find(|pair| pair.first() == pair.last()) {
-                let issuer = twice.first().copied().unwrap_or_default();
-                return Err(format!(
-                    "tenant {name} has two bindings for the issuer {issuer}"
-                ));
+            let mut vouchers: Vec<Voucher> =
+                tenant.bindings.iter().map(|b| b.0.voucher()).collect();
+            vouchers.sort_unstable();
+            let mut pairs = vouchers.windows(2);
+            if let Some([voucher, _]) = pairs.find(|pair| pair.first() == pair.last()) {
+                return Err(format!("tenant {name} has two bindings for {voucher}"));
             }
             let extensions = tenant.extensions.iter().flatten();
             let mut urns: Vec<String> = extensions
@@ -285,6 +163,8 @@ impl Desired {
 
 #[cfg(test)]
 mod tests {
+    use scimesh_proto::binding::{Attribute, Binding, Source};
+
     use super::*;
 
     #[test]
@@ -293,16 +173,22 @@ mod tests {
             "tenants:\n  corp:\n    bindings:\n    - issuer: https://idp.example\n  empty: {}\n",
         )
         .unwrap();
-        let binding = &desired.tenants["corp"].bindings[0];
-        assert_eq!(binding.claim, "sub");
-        assert_eq!(binding.attribute.0, Attribute::ExternalId);
-        assert_eq!(binding.pin, None);
+        let expected = Binding {
+            source: Source::Token {
+                issuer: "https://idp.example".to_owned(),
+                claim: "sub".to_owned(),
+                pin: None,
+            },
+            attribute: Attribute::ExternalId,
+            ignore_case: false,
+        };
+        assert_eq!(desired.tenants["corp"].bindings[0].0, expected);
         assert!(desired.tenants["empty"].bindings.is_empty());
     }
 
     #[test]
     fn json_is_read_as_well_and_comes_back() {
-        let text = r#"{"tenants":{"corp":{"bindings":[{"issuer":"i","claim":"oid","attribute":"emails.value","pin":{"claim":"tid","value":"1"}}]}}}"#;
+        let text = r#"{"tenants":{"corp":{"bindings":[{"issuer":"i","claim":"oid","attribute":"emails.value","ignoreCase":true,"pin":{"claim":"tid","value":"1"}},{"trustDomain":"cluster.local","attribute":"externalId"}]}}}"#;
         let desired = Desired::parse(text).unwrap();
         assert_eq!(serde_json::to_string(&desired).unwrap(), text);
     }
@@ -315,6 +201,31 @@ mod tests {
                 "tenants:\n  corp:\n    bindings:\n    - claim: sub\n",
                 "line 4",
                 "issuer",
+            ),
+            (
+                "tenants:\n  corp:\n    bindings:\n    - trustDomain: td\n      claim: sub\n",
+                "line 4",
+                "claim",
+            ),
+            (
+                "tenants:\n  corp:\n    bindings:\n    - trustDomain: td\n      issuer: i\n",
+                "line 4",
+                "issuer",
+            ),
+            (
+                "tenants:\n  corp:\n    bindings:\n    - trustDomain: TD\n",
+                "line 4",
+                "trustDomain",
+            ),
+            (
+                "tenants:\n  corp:\n    bindings:\n    - trustDomain: td\n      attribute: email\n",
+                "line 4",
+                "workload",
+            ),
+            (
+                "tenants:\n  corp:\n    bindings:\n    - issuer: i\n      ignoreCase: true\n",
+                "line 4",
+                "ignoreCase",
             ),
             (
                 "tenants:\n  corp:\n    bindings:\n    - issuer: ''\n",
