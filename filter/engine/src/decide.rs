@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::time::Duration;
 
 use scimesh_proto::snapshot::Snapshot;
+use scimesh_proto::spiffe;
 
 use crate::claims::{Claim, Claims};
 use crate::identity::{self, Subject};
@@ -150,8 +151,14 @@ impl Facts<'_> {
         subject.as_ref().map_err(|reason| *reason)
     }
 
+    /// The peer's SPIFFE id. None as well if what the connection says is none.
     fn peer(&self) -> Option<&[u8]> {
-        self.peer.get_or_init(|| self.connection.peer()).as_deref()
+        let ask = || {
+            self.connection
+                .peer()
+                .filter(|id| spiffe::trust_domain(id).is_some())
+        };
+        self.peer.get_or_init(ask).as_deref()
     }
 
     fn issued_within(&self, token: &dyn Claims, max_age: Duration) -> bool {

@@ -1,6 +1,6 @@
 //! Hosts, as `:authority` and the Host header name them.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::Deserialize;
 
@@ -41,6 +41,17 @@ fn is_name(name: &str) -> bool {
     name.len() <= MAX_HOST_BYTES
         && name.split('.').all(|label| !label.is_empty())
         && name.bytes().all(in_name)
+        && (!is_numeric(name) || name.parse::<Ipv4Addr>().is_ok())
+}
+
+/// Whether its last label is a number. Then it is an address of IPv4 (the WHATWG URL Standard, section 3.5), which has spellings (`127.1`,
+/// `0x7f.0.0.1`, `2130706433`, `0177.0.0.1`) that only some take for the same: of them, none but the plain one is a host.
+fn is_numeric(name: &str) -> bool {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    match last.strip_prefix("0x").or(last.strip_prefix("0X")) {
+        Some(digits) => digits.bytes().all(|b| b.is_ascii_hexdigit()),
+        None => last.bytes().all(|b| b.is_ascii_digit()),
+    }
 }
 
 fn in_name(byte: u8) -> bool {
@@ -82,13 +93,19 @@ impl TryFrom<String> for HostPattern {
             return Err(InvalidHostPattern::Port(text));
         }
         let part = |part: &str| {
-            let valid = !part.is_empty() && !part.contains("..") && part.bytes().all(in_name);
+            let valid = !part.is_empty()
+                && part.len() < MAX_HOST_BYTES
+                && !part.contains("..")
+                && part.bytes().all(in_name);
             valid.then(|| part.to_ascii_lowercase())
         };
         let pattern = if let Some(prefix) = host.strip_suffix('*') {
-            part(prefix).map(HostPattern::Prefix)
+            let prefix = part(prefix).filter(|prefix| !prefix.starts_with('.'));
+            prefix.map(HostPattern::Prefix)
         } else if let Some(suffix) = host.strip_prefix('*') {
-            part(suffix.strip_suffix('.').unwrap_or(suffix)).map(HostPattern::Suffix)
+            let suffix = part(suffix.strip_suffix('.').unwrap_or(suffix));
+            let suffix = suffix.filter(|suffix| !suffix.ends_with('.'));
+            suffix.map(HostPattern::Suffix)
         } else {
             CanonicalHost::parse(host.as_bytes()).map(HostPattern::Exact)
         };
@@ -133,6 +150,13 @@ mod tests {
             ("[::1]:80", "[::1]"),
             ("[0:0:0:0:0:0:0:1]", "[::1]"),
             ("under_score", "under_score"),
+            ("[::FFFF:10.0.0.1]:443", "[::ffff:10.0.0.1]"),
+            ("10.0.0.1.", "10.0.0.1"),
+            ("xn--bcher-kva.example", "xn--bcher-kva.example"),
+            ("1.a", "1.a"),
+            ("0x7g", "0x7g"),
+            ("a.example:0080", "a.example"),
+            ("a.example:65535", "a.example"),
         ] {
             assert_eq!(canonical(authority).as_deref(), Some(host), "{authority}");
         }
@@ -165,6 +189,44 @@ mod tests {
             "::1",
             "é.example",
             "a%2eb",
+            "a%2eexample",
+            "a．example",
+            "a。example",
+            "b\u{fc}cher.example",
+            "a\u{ad}b",
+            "127.1",
+            "127.0.1",
+            "2130706433",
+            "0x7f000001",
+            "0X7F.0.0.1",
+            "127.0.0.0x1",
+            "0x",
+            "0177.0.0.1",
+            "127.0.0.01",
+            "256.0.0.1",
+            "1.2.3.4.5",
+            "127.0.0.1..",
+            "a.1",
+            "[::1].",
+            "[::1]:",
+            "[::1]]",
+            "[[::1]]",
+            "[::1%25eth0]",
+            "[fe80::1%eth0]",
+            "[127.0.0.1]",
+            "[]",
+            "[::1]:65536",
+            "a:65536",
+            "a:-1",
+            "a: 80",
+            "a:80 ",
+            "a:８０",
+            "http://a",
+            "a?b",
+            "a#b",
+            "a\\b",
+            "*",
+            "*.a",
             "a\0",
             &long,
         ] {
@@ -199,7 +261,26 @@ mod tests {
             pattern("[::1]:80"),
             Err(InvalidHostPattern::Port(_))
         ));
-        for bad in ["", "a*b", "**", "*a*", "a..b*", "a b", "é*"] {
+        let (long, too_long) = ("a".repeat(252), "a".repeat(253));
+        assert!(pattern(&format!("*{long}")).is_ok());
+        for bad in [
+            "",
+            "a*b",
+            "**",
+            "*a*",
+            "a..b*",
+            "a b",
+            "é*",
+            ".a*",
+            "*a..",
+            "*..",
+            "*.",
+            "127.1",
+            "[::1",
+            "[::1*",
+            &format!("*{too_long}"),
+            &format!("{too_long}*"),
+        ] {
             assert!(
                 matches!(pattern(bad), Err(InvalidHostPattern::Malformed(_))),
                 "{bad:?}"
@@ -215,7 +296,7 @@ mod tests {
         }
 
         #[test]
-        fn case_port_and_root_dot_never_count(name in "[a-zA-Z0-9-]{1,8}(\\.[a-zA-Z0-9-]{1,8}){0,3}", port in any::<u16>()) {
+        fn case_port_and_root_dot_never_count(name in "([a-zA-Z0-9-]{1,8}\\.){0,3}[a-zA-Z-][a-zA-Z0-9-]{0,7}", port in any::<u16>()) {
             let plain = canonical(&name);
             prop_assert!(plain.is_some());
             prop_assert_eq!(&canonical(&name.to_ascii_uppercase()), &plain);

@@ -3,6 +3,7 @@
 //! Knows nothing of users. A condition on something that a request does not have, or has in no well-formed way, is not met,
 //! and neither is the negation of that condition.
 
+mod folding;
 mod host;
 mod method;
 mod operation;

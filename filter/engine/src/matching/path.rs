@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use super::folding::is_folded;
+
 /// Why a path has no canonical form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AmbiguousPath {
@@ -21,6 +23,9 @@ pub enum AmbiguousPath {
     /// `%2F`, `%5C`, `%3F` or `%23`: some servers decode before they split.
     #[error("an encoded '/', '\\', '?' or '#'")]
     EncodedDelimiter,
+    /// RFC 9112 section 3.2: a target has no fragment; some servers cut it off, some don't.
+    #[error("a '#'")]
+    Fragment,
     /// Decoded, it has escapes again: some servers decode twice.
     #[error("encoded twice")]
     DoubleEncoding,
@@ -42,6 +47,9 @@ pub enum AmbiguousPath {
     /// Servers on Windows cut it off.
     #[error("a segment that ends with a dot")]
     TrailingDot,
+    /// U+FF0F for `/`, U+FF41 for `a`, U+200B for nothing: some servers normalise.
+    #[error("a character that some servers take for an ASCII one, or do not see")]
+    Folded,
 }
 
 /// A path in canonical form: UTF-8, decoded but for `%25`, starting with `/`, not ending with one unless it is `/`.
@@ -49,10 +57,9 @@ pub enum AmbiguousPath {
 pub struct CanonicalPath<'a>(Cow<'a, str>);
 
 impl<'a> CanonicalPath<'a> {
-    /// Takes `:path`, whose query and fragment do not count.
+    /// Takes `:path`, whose query does not count.
     pub fn parse(raw: &'a [u8]) -> Result<CanonicalPath<'a>, AmbiguousPath> {
-        let end = raw.iter().position(|b| matches!(b, b'?' | b'#'));
-        let path = end.and_then(|end| raw.get(..end)).unwrap_or(raw);
+        let path = raw.split(|b| *b == b'?').next().unwrap_or(raw);
         let mut text = decode(path)?;
         well_formed(&text)?;
         if text.len() > 1 && text.ends_with('/') {
@@ -98,11 +105,20 @@ fn decode(path: &[u8]) -> Result<Cow<'_, str>, AmbiguousPath> {
         }
         decoded.push(byte);
     }
-    let twice = |three: &[u8]| matches!(three, [b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit());
-    if decoded.windows(3).any(twice) {
+    if (0..decoded.len()).any(|at| decoded.get(at..).is_some_and(starts_escaped)) {
         return Err(AmbiguousPath::DoubleEncoding);
     }
     Ok(Cow::Owned(text(&decoded)?.replace('%', "%25")))
+}
+
+/// `%2e`, or `%u002e`, which is Microsoft's.
+fn starts_escaped(text: &[u8]) -> bool {
+    let hex = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
+    match text {
+        [b'%', b'u' | b'U', a, b, c, d, ..] => hex(&[*a, *b, *c, *d]),
+        [b'%', a, b, ..] => hex(&[*a, *b]),
+        _ => false,
+    }
 }
 
 fn text(bytes: &[u8]) -> Result<&str, AmbiguousPath> {
@@ -118,6 +134,12 @@ fn well_formed(path: &str) -> Result<(), AmbiguousPath> {
     }
     if path.contains(';') {
         return Err(AmbiguousPath::Parameter);
+    }
+    if path.contains('#') {
+        return Err(AmbiguousPath::Fragment);
+    }
+    if !path.is_ascii() && path.contains(is_folded) {
+        return Err(AmbiguousPath::Folded);
     }
     let rest = path.strip_prefix('/').ok_or(AmbiguousPath::NotAbsolute)?;
     let rest = rest.strip_suffix('/').unwrap_or(rest);
@@ -162,7 +184,7 @@ mod tests {
             ("/admin/", "/admin"),
             ("/admin?x=%2f%00", "/admin"),
             ("/admin/?x", "/admin"),
-            ("/admin#top", "/admin"),
+            ("/admin?a#/../b", "/admin"),
             ("/%61dmin", "/admin"),
             ("/%61%64%6d%69%6E", "/admin"),
             ("/things%3Adelete", "/things:delete"),
@@ -172,6 +194,17 @@ mod tests {
             ("/100%25", "/100%25"),
             ("/a.b/..c/.well-known/d", "/a.b/..c/.well-known/d"),
             ("/Admin", "/Admin"),
+            ("/a+b", "/a+b"),
+            ("/a%2Bb", "/a+b"),
+            ("/100%25unknown", "/100%25unknown"),
+            ("/%25", "/%25"),
+            ("/%252", "/%252"),
+            ("/pkg.v1.Accounts/Refund", "/pkg.v1.Accounts/Refund"),
+            ("/%e6%bc%a2%e5%ad%97/é", "/漢字/é"),
+            (
+                "/\u{645}\u{6cc}\u{200c}\u{62e}",
+                "/\u{645}\u{6cc}\u{200c}\u{62e}",
+            ),
         ] {
             assert_eq!(canonical(raw.as_bytes()).as_deref(), Ok(path), "{raw}");
         }
@@ -207,6 +240,23 @@ mod tests {
             ("/%252e%252e/admin", DoubleEncoding),
             ("/%25%32%65", DoubleEncoding),
             ("/%25252f", DoubleEncoding),
+            ("/%25u0061dmin", DoubleEncoding),
+            ("/%25U002e", DoubleEncoding),
+            ("/%u0061dmin", BadEscape),
+            ("/x%c0%ae%c0%ae/admin", NotText),
+            ("/x%e0%80%af", NotText),
+            ("/x%f0%80%80%af", NotText),
+            ("/x%ed%a0%80", NotText),
+            ("/admin#top", Fragment),
+            ("/x#/../admin?y", Fragment),
+            ("#", Fragment),
+            ("/\u{ff41}dmin", Folded),
+            ("/%ef%bd%81dmin", Folded),
+            ("/x\u{ff0f}admin", Folded),
+            ("/x\u{2215}admin", Folded),
+            ("/\u{ff0e}\u{ff0e}/admin", Folded),
+            ("/ad\u{ad}min", Folded),
+            ("/a\u{a0}b", Folded),
             ("/x\\admin", Backslash),
             ("/admin;a=b", Parameter),
             ("/x/..;/admin", Parameter),
@@ -225,7 +275,7 @@ mod tests {
             ("/admin%20", Space),
             ("/admin /x", Space),
             ("/%20admin", Space),
-            ("/admin%C2%A0", Space),
+            ("/admin%E1%9A%80", Space),
             ("/admin.", TrailingDot),
             ("/admin.../x", TrailingDot),
             ("/...", TrailingDot),

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use scimesh_proto::scope::TermKind;
-use scimesh_proto::snapshot::Snapshot;
+use scimesh_proto::snapshot::{Snapshot, TermState};
 
-use super::{InvalidPolicy, Policy, document};
+use super::{InvalidPolicy, Policy, Rule, document};
 use crate::decide::Decision;
 
 /// Bytes of a header's name at most.
@@ -79,7 +79,8 @@ impl Headers {
     }
 
     /// What to set for a request that goes on, names and values. Nothing under a SHADOW policy, of which the upstream shall
-    /// notice nothing. What is not known is left out: a PUBLIC rule knows no subject, nor does one about workloads alone.
+    /// notice nothing. What the rule that decided did not ask for is left out: a PUBLIC rule knows no subject, nor does one about
+    /// workloads alone, whatever a SHADOW rule before it may have found out.
     pub fn values(
         &self,
         policy: &Policy,
@@ -89,13 +90,18 @@ impl Headers {
         if self.is_empty() || !decision.reason.allows() || policy.mode() == super::Mode::Shadow {
             return Vec::new();
         }
-        let subject = decision.subject.as_ref();
+        let rule = decision.rule.and_then(|rule| policy.rules().get(rule));
+        let asks = rule
+            .and_then(Rule::demand)
+            .is_some_and(|demand| demand.requirements.user.is_some());
+        let subject = decision.subject.as_ref().filter(|_| asks);
         let groups = || {
             let snapshot = snapshot?;
             let held = snapshot.terms_of(&subject?.digest)?;
             let terms = snapshot.scope().terms().iter().enumerate();
             let groups = terms.filter(|(place, term)| {
                 held.contains(*place)
+                    && snapshot.term_state(*place) == TermState::Found
                     && matches!(term.kind(), TermKind::Group | TermKind::GroupExternalId)
             });
             let groups: Vec<String> = groups
@@ -106,7 +112,7 @@ impl Headers {
         let value = |field| match field {
             "subject" => Some(encode(&subject?.name)),
             "issuer" => Some(encode(&subject?.issuer)),
-            "rule" => policy.rule_name(decision.rule?).map(str::to_owned),
+            "rule" => Some(rule?.name.clone()),
             _ => groups(),
         };
         self.fields()
