@@ -155,3 +155,89 @@ fn encode(value: &[u8]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    fn headers() -> Headers {
+        Headers {
+            subject: Some("x-scimesh-user-1".to_owned()),
+            groups: Some("x-groups".to_owned()),
+            ..Headers::default()
+        }
+    }
+
+    #[test]
+    fn every_spelling_that_an_upstream_might_fold_together_is_claimed() {
+        for name in [
+            "x-scimesh-user-1",
+            "X-Scimesh-User-1",
+            "x_scimesh_user_1",
+            "X_SCIMESH_USER-1",
+            "x.scimesh.user.1",
+            "x-scimesh user~1",
+            "x-groups",
+            "X_Groups",
+        ] {
+            assert!(headers().claims(name.as_bytes()), "{name}");
+        }
+        assert!(headers().claims(b"x\xffgroups"));
+        for name in [
+            "",
+            "x",
+            "x-group",
+            "x-groupss",
+            "x-groups-",
+            "-x-groups",
+            "xgroups",
+            "x-scimesh-user",
+            "x-scimesh-user-2",
+            "x-issuer",
+        ] {
+            assert!(!headers().claims(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn without_configured_names_nothing_is_claimed() {
+        let none = Headers::default();
+        assert!(none.is_empty());
+        assert!(!none.claims(b"") && !none.claims(b"x-groups"));
+    }
+
+    proptest! {
+        #[test]
+        fn case_and_separators_never_count(name in "[a-z0-9]{1,6}([-_.][a-z0-9]{1,6}){0,3}", upper in any::<u16>(), by in "[-_. +~!]") {
+            let own = format!("x-{}", name.replace(['_', '.'], "-"));
+            let headers = Headers { rule: Some(own.clone()), ..Headers::default() };
+            let spelled: String = own.chars().enumerate().map(|(at, c)| match c {
+                '-' => by.clone(),
+                c if upper >> (at % 16) & 1 == 1 => c.to_ascii_uppercase().to_string(),
+                c => c.to_string(),
+            }).collect();
+            prop_assert!(headers.claims(spelled.as_bytes()), "{}", spelled);
+        }
+
+        #[test]
+        fn what_is_encoded_is_visible_and_can_be_read_back(value in prop::collection::vec(any::<u8>(), 0..40)) {
+            let text = encode(&value);
+            prop_assert!(text.bytes().all(|b| b.is_ascii_graphic() && b != b','));
+            let mut bytes = text.bytes();
+            let mut read = Vec::new();
+            while let Some(byte) = bytes.next() {
+                read.push(match byte {
+                    b'%' => {
+                        let digits = [bytes.next().unwrap(), bytes.next().unwrap()];
+                        u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
+                    }
+                    byte => byte,
+                });
+            }
+            prop_assert_eq!(read, value);
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! What is a policy, what is none, and what the error says.
 
 use proptest::prelude::*;
+use scimesh_proto::scope::Term;
 use serde_json::{Value, json};
 #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
 use wasm_bindgen_test::wasm_bindgen_test as test;
@@ -315,6 +316,86 @@ fn an_error_names_the_rule_and_the_field() {
             with("/rules/2/require/noneOf/0", json!("active")),
             "rules[2] 'refunds': require.noneOf",
         ),
+        // the name
+        (with("/name", json!("")), "name"),
+        (with("/name", json!("Pay")), "name"),
+        (with("/name", json!("-pay")), "name"),
+        (with("/name", json!("pay_1")), "name"),
+        (with("/name", json!("a".repeat(64))), "name"),
+        (with("/name", json!(7)), "name"),
+        (with("/name", Value::Null), "name"),
+        // headers
+        (with("/headers", json!({})), "headers"),
+        (with("/headers", json!([])), "headers"),
+        (with("/headers", json!("x-subject")), "headers"),
+        (with("/headers", Value::Null), "headers"),
+        (
+            with("/headers", json!({ "subject": null })),
+            "headers.subject",
+        ),
+        (
+            with("/headers", json!({ "groups": ["x-groups"] })),
+            "headers.groups",
+        ),
+        (
+            with("/headers", json!({ "user": "x-user" })),
+            "headers.user",
+        ),
+        // workload
+        (
+            with("/rules/2/require/workload", json!({})),
+            "rules[2] 'refunds': require.workload",
+        ),
+        (
+            with("/rules/2/require", json!({ "workload": {} })),
+            "rules[2] 'refunds': require.workload",
+        ),
+        (
+            with("/rules/2/require/workload", Value::Null),
+            "rules[2].require.workload",
+        ),
+        (
+            with("/rules/2/require/workload", json!(["group:jobs"])),
+            "rules[2].require.workload",
+        ),
+        (
+            with("/rules/2/require/workload", json!("active")),
+            "rules[2].require.workload",
+        ),
+        (
+            with("/rules/2/require/workload", json!({ "anyOf": [] })),
+            "rules[2].require.workload.anyOf",
+        ),
+        (
+            with("/rules/2/require/workload", json!({ "allOf": null })),
+            "rules[2].require.workload.allOf",
+        ),
+        (
+            with("/rules/2/require/workload", json!({ "allOf": ["jobs"] })),
+            "rules[2].require.workload.allOf[0]",
+        ),
+        (
+            with("/rules/2/require/workload", json!({ "noneOf": [7] })),
+            "rules[2].require.workload.noneOf[0]",
+        ),
+        (
+            with("/rules/2/require/workload", json!({ "noneOf": ["active"] })),
+            "rules[2] 'refunds': require.workload.noneOf",
+        ),
+        (
+            with(
+                "/rules/2/require/workload",
+                json!({ "workload": { "anyOf": ["active"] } }),
+            ),
+            "rules[2].require.workload.workload",
+        ),
+        (
+            with(
+                "/rules/2/require",
+                json!({ "workload": { "anyOf": ["active"] } }),
+            ),
+            "rules[2] 'refunds': maxTokenAge",
+        ),
         // neither or both
         (
             with("/rules/2/allow", json!("PUBLIC")),
@@ -325,6 +406,111 @@ fn an_error_names_the_rule_and_the_field() {
         let error = parse(&document).expect_err(&document.to_string());
         assert_eq!(error.field, field, "{error}");
         assert!(!error.problem.is_empty());
+    }
+}
+
+#[test]
+fn a_header_has_a_name_of_its_own() {
+    let longest = format!("x-{}", "a".repeat(126));
+    for good in ["x-a", "x-scimesh-subject", "x-9", "x--", "x-b2", &longest] {
+        parse(&with("/headers", json!({ "subject": good }))).unwrap();
+    }
+    let longer = format!("{longest}a");
+    for bad in [
+        "",
+        "x-",
+        "subject",
+        "X-Subject",
+        "x-Subject",
+        "x_subject",
+        "x-sub_ject",
+        "x-sub ject",
+        "x-é",
+        "x-a\r\nx-b",
+        "authorization",
+        ":path",
+        "x-envoy-peer-metadata",
+        "x-istio-attributes",
+        "x-forwarded-client-cert",
+        "x-request-id",
+        "x-b3-traceid",
+        &longer,
+    ] {
+        for field in ["subject", "issuer", "rule", "groups"] {
+            let error = parse(&with("/headers", json!({ field: bad }))).unwrap_err();
+            assert_eq!(error.field, format!("headers.{field}"), "{bad:?}");
+        }
+    }
+    let twice = json!({ "subject": "x-a", "issuer": "x-b", "groups": "x-a" });
+    let error = parse(&with("/headers", twice)).unwrap_err();
+    assert_eq!(error.field, "headers.groups");
+}
+
+#[test]
+fn a_name_and_headers_are_there_if_they_were_given() {
+    let policy = parse(&document()).unwrap();
+    assert_eq!(policy.name(), None);
+    assert!(policy.headers().is_empty());
+    for name in ["pay", "7-a", &"a".repeat(63)] {
+        let policy = parse(&with("/name", json!(name))).unwrap();
+        assert_eq!(policy.name(), Some(name));
+    }
+    for field in ["subject", "issuer", "rule", "groups"] {
+        let policy = parse(&with("/headers", json!({ field: "x-a" }))).unwrap();
+        assert!(!policy.headers().is_empty(), "{field}");
+    }
+}
+
+#[test]
+fn a_workloads_terms_are_in_scope_as_a_users_are() {
+    for (require, terms, any_active) in [
+        (
+            json!({ "workload": { "anyOf": ["group:jobs"] } }),
+            &["group:jobs"][..],
+            false,
+        ),
+        (json!({ "workload": { "anyOf": ["active"] } }), &[], true),
+        (
+            json!({ "workload": { "noneOf": ["group:old"] } }),
+            &["group:old"],
+            true,
+        ),
+        (
+            json!({ "anyOf": ["group:a"], "workload": { "allOf": ["role:x"], "noneOf": ["group:b"] } }),
+            &["group:a", "group:b", "role:x"],
+            false,
+        ),
+        (
+            json!({ "anyOf": ["group:a"], "workload": { "anyOf": ["active"] } }),
+            &["group:a"],
+            true,
+        ),
+    ] {
+        let mut document = with("/rules/2/require", require.clone());
+        document["rules"][2]
+            .as_object_mut()
+            .unwrap()
+            .remove("maxTokenAge");
+        let policy = parse(&document).unwrap();
+        let scope = policy.scope();
+        let held: Vec<&str> = scope.terms().iter().map(Term::as_str).collect();
+        assert_eq!(
+            (&held[..], scope.any_active()),
+            (terms, any_active),
+            "{require}"
+        );
+    }
+}
+
+#[test]
+fn a_policy_knows_whether_a_rule_depends_on_the_port() {
+    for (to, uses) in [
+        (json!({ "ports": ["80"] }), true),
+        (json!({ "notPorts": ["80"], "paths": ["/x"] }), true),
+        (json!({ "hosts": ["a.example:*"] }), false),
+    ] {
+        let policy = parse(&with("/rules/1/to", json!([{ "paths": ["/"] }, to]))).unwrap();
+        assert_eq!(policy.uses_port(), uses, "{to}");
     }
 }
 
@@ -449,6 +635,7 @@ proptest! {
     fn no_value_in_any_place_panics(place in any::<prop::sample::Index>(), value in value()) {
         let places = ["/tenant", "/feed", "/feed/cluster", "/hold", "/hold/timeout", "/maxStaleness", "/mode", "/rules", "/rules/0",
             "/rules/0/name", "/rules/0/to", "/rules/0/to/0", "/rules/0/to/0/paths", "/rules/0/to/0/paths/0", "/rules/0/to/0/methods/0",
+            "/name", "/headers", "/rules/2/require/workload",
             "/rules/0/allow", "/rules/2/require", "/rules/2/require/anyOf", "/rules/2/require/anyOf/0", "/rules/2/maxTokenAge"];
         let _ = parse(&with(places[place.index(places.len())], value));
     }

@@ -3,6 +3,7 @@
 mod properties;
 mod shadow;
 mod token;
+mod upstream;
 mod when;
 mod which_rule;
 mod who;

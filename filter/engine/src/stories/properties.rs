@@ -75,6 +75,56 @@ proptest! {
     }
 
     #[test]
+    fn a_workload_helps_only_where_it_is_asked_for(
+        any in conditions(), none in conditions(), of_workload in conditions(), with_user in any::<bool>(),
+        who in prop::option::of("alice|bob|carol|mallory"), peer in prop::sample::select(vec![BATCH, REPORTS, "spiffe://elsewhere/x", "spiffe://", ""]),
+    ) {
+        let mut require = match require_of(&any, &[], &none) {
+            Some(Value::Object(lists)) if with_user => lists,
+            _ => Default::default(),
+        };
+        let for_user = !require.is_empty();
+        if !of_workload.is_empty() || !for_user {
+            let jobs: Vec<&str> = of_workload.iter().copied().chain(["group:jobs"]).collect();
+            require.insert("workload".to_owned(), json!({ "anyOf": jobs }));
+        }
+        let for_workload = require.contains_key("workload");
+        let policy = requiring(Value::Object(require));
+        let token = who.as_deref().map(sub);
+        let connection = from_peer(peer);
+        let with = Request { connection: &connection, ..get("/", token.as_ref()) };
+        let without = get("/", token.as_ref());
+        let tokenless = Request { token: None, ..with };
+        let (with, without, tokenless) = (decided(&policy, &with), decided(&policy, &without), decided(&policy, &tokenless));
+        // Nobody gets in by losing the peer, nor by losing the token.
+        prop_assert!(with.allowed || !without.allowed);
+        prop_assert!(with.allowed || !tokenless.allowed);
+        if for_user {
+            prop_assert!(!tokenless.allowed);
+            prop_assert_eq!(tokenless.reason, Reason::NoToken);
+        } else {
+            prop_assert_eq!(with.reason, tokenless.reason);
+        }
+        if for_workload {
+            prop_assert!(!without.allowed);
+        } else {
+            prop_assert_eq!(with.reason, without.reason);
+        }
+    }
+
+    #[test]
+    fn what_is_refused_whatever_the_rules_is_refused_under_every_rule(path in "(/|%2f|%2e|\\.|;|a|%25|\u{ff0f}|#){0,6}", method in "GET|get|CONNECT", host in "a|a,b|127\\.1|a:80") {
+        let connect = method == "CONNECT";
+        let request = Request { method: method.as_bytes(), path: (!connect).then_some(path.as_bytes()), host: host.as_bytes(), ..get("", None) };
+        let reasons = [layered(), json!([{ "name": "all", "to": [{ "methods": ["*"] }], "allow": "PUBLIC" }])]
+            .map(|rules| decided(&policy_of(rules), &request).reason);
+        let ambiguous = |reason: &Reason| reason.status() == 400;
+        prop_assert_eq!(ambiguous(&reasons[0]), ambiguous(&reasons[1]));
+        let clear = method != "get" && (host == "a" || host == "a:80") && (connect || crate::CanonicalPath::parse(path.as_bytes()).is_ok());
+        prop_assert_eq!(ambiguous(&reasons[1]), !clear);
+    }
+
+    #[test]
     fn no_request_panics_and_none_is_let_in_for_nothing(
         method in prop::collection::vec(any::<u8>(), 0..8),
         path in prop::option::of(prop::collection::vec(any::<u8>(), 0..40)),

@@ -81,3 +81,30 @@ fn public_needs_no_token_snapshot_or_lease() {
     );
     assert!(token.asked.borrow().is_empty(), "no claim is read in vain");
 }
+
+#[test]
+fn a_clock_that_is_set_extends_nothing() {
+    let policy = admins();
+    let snapshot = company(policy.scope());
+    let token = sub("alice");
+    let lease = renewed(0);
+    let later = |monotonic: u64, wall: i64| {
+        let now = Moment {
+            monotonic: NOW.monotonic + Duration::from_secs(monotonic),
+            wall: Duration::from_secs(NOW.wall.as_secs().saturating_add_signed(wall)),
+        };
+        decide(
+            &policy,
+            Some(&snapshot),
+            &lease,
+            &get("/", Some(&token)),
+            now,
+        )
+        .reason
+    };
+    assert_eq!(later(299, 299), Reason::Permitted);
+    // The wall clock was set back by an hour; the machine slept for an hour.
+    assert_eq!(later(299, -3600), Reason::Permitted);
+    assert_eq!(later(300, -3600), Reason::LeaseEnded);
+    assert_eq!(later(1, 3600), Reason::LeaseEnded);
+}

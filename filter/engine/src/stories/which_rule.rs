@@ -143,7 +143,7 @@ fn what_could_be_read_in_two_ways_is_refused_under_every_rule() {
         let reason = decided(&anybody, &request).reason;
         assert_eq!(reason, Reason::AmbiguousHost, "{host:?}");
     }
-    let methods: [&[u8]; 5] = [b"", b"GE T", b"get", b"Post", b"GET\0"];
+    let methods: [&[u8]; 6] = [b"", b"GE T", b"get", b"Post", b"GET\0", b"GET,POST"];
     for method in methods {
         let request = Request { method, ..good };
         let reason = decided(&anybody, &request).reason;
@@ -155,23 +155,6 @@ fn what_could_be_read_in_two_ways_is_refused_under_every_rule() {
         Reason::AmbiguousPath,
         "only CONNECT has no path"
     );
-}
-
-#[test]
-fn a_connect_without_path_meets_neither_a_condition_on_paths_nor_its_negation() {
-    let connect = Request {
-        method: b"CONNECT",
-        path: None,
-        ..get("/", None)
-    };
-    for to in [json!({ "paths": ["*"] }), json!({ "notPaths": ["/admin"] })] {
-        let policy = policy_of(json!([{ "name": "all", "to": [to], "allow": "PUBLIC" }]));
-        assert_eq!(decided(&policy, &connect).reason, Reason::NoRule);
-    }
-    let policy = policy_of(
-        json!([{ "name": "all", "to": [{ "methods": ["CONNECT"] }], "allow": "PUBLIC" }]),
-    );
-    assert_eq!(decided(&policy, &connect).reason, Reason::Public);
 }
 
 #[test]
@@ -209,4 +192,120 @@ fn hosts_are_compared_without_case_port_and_root_dot() {
         };
         assert!(decided(&policy, &request).allowed, "{host}");
     }
+}
+
+#[test]
+fn a_preflight_is_admitted_by_a_rule_of_its_own() {
+    let policy = policy_of(json!([
+        { "name": "preflights", "to": [{ "methods": ["OPTIONS"], "paths": ["/api/*"] }], "allow": "PUBLIC" },
+        { "name": "api", "to": [{ "paths": ["/api/*"] }], "require": { "anyOf": ["group:admins"] } },
+    ]));
+    let ask = |method: &'static [u8], path| {
+        let request = Request {
+            method,
+            ..get(path, None)
+        };
+        decided(&policy, &request).reason
+    };
+    assert_eq!(ask(b"OPTIONS", "/api/v1"), Reason::Public);
+    assert_eq!(ask(b"OPTIONS", "/admin"), Reason::NoRule);
+    assert_eq!(ask(b"OPTIONS", "*"), Reason::AmbiguousPath);
+    assert_eq!(ask(b"options", "/api/v1"), Reason::AmbiguousMethod);
+    assert_eq!(ask(b"GET", "/api/v1"), Reason::NoToken);
+}
+
+#[test]
+fn a_grpc_method_is_a_path() {
+    let policy = policy_of(json!([
+        { "name": "refund", "to": [{ "paths": ["/pay.v1.Accounts/Refund"] }], "allow": "NOBODY" },
+        { "name": "accounts", "to": [{ "paths": ["/pay.v1.Accounts/*"] }], "allow": "PUBLIC" },
+    ]));
+    for (path, why) in [
+        ("/pay.v1.Accounts/Refund", Reason::Nobody),
+        ("/pay.v1.Accounts/Refund/", Reason::Nobody),
+        ("/pay.v1.Accounts/%52efund", Reason::Nobody),
+        ("/pay%2ev1.Accounts/Refund", Reason::Nobody),
+        ("/pay.v1.Accounts/Refund.", Reason::AmbiguousPath),
+        ("/pay.v1.Accounts%2fRefund", Reason::AmbiguousPath),
+        ("/pay.v1.Accounts/Balance", Reason::Public),
+        ("/pay.v1.accounts/Balance", Reason::NoRule),
+        ("/pay.v1.AccountsX/Balance", Reason::NoRule),
+    ] {
+        let request = Request {
+            method: b"POST",
+            ..get(path, None)
+        };
+        assert_eq!(decided(&policy, &request).reason, why, "{path}");
+    }
+}
+
+#[test]
+fn the_first_thing_that_is_wrong_is_told() {
+    let policy = policy_of(json!([
+        { "name": "one", "to": [{ "ports": ["80"], "paths": ["/one"] }], "require": { "anyOf": ["group:admins"], "workload": { "anyOf": ["group:jobs"] } }, "maxTokenAge": "1m" },
+    ]));
+    let (none, known) = (
+        Wire::default(),
+        Wire {
+            port: Some(80),
+            peer: None,
+        },
+    );
+    let (mallory, aged) = (
+        sub("mallory"),
+        sub("mallory").with("iat", Claim::Number(NOW.wall.as_secs_f64())),
+    );
+    let token = |token| Some(token as &dyn Claims);
+    let all_wrong = Request {
+        method: b"get",
+        path: Some(b"//"),
+        host: b"",
+        connection: &none,
+        token: None,
+    };
+    let mut request = all_wrong;
+    let why = |request: &Request<'_>| decide(&policy, None, &Lease::default(), request, NOW).reason;
+    assert_eq!(why(&request), Reason::AmbiguousMethod);
+    request.method = b"GET";
+    assert_eq!(why(&request), Reason::AmbiguousPath);
+    request.path = Some(b"/two");
+    assert_eq!(why(&request), Reason::AmbiguousHost);
+    request.host = b"a";
+    assert_eq!(why(&request), Reason::UnknownPort);
+    request.connection = &known;
+    assert_eq!(why(&request), Reason::NoRule);
+    request.path = Some(b"/one");
+    assert_eq!(why(&request), Reason::NoToken);
+    request.token = token(&mallory);
+    assert_eq!(why(&request), Reason::TokenTooOld);
+    request.token = token(&aged);
+    assert_eq!(why(&request), Reason::NoWorkload);
+    let stranger = Wire {
+        peer: Some(b"spiffe://elsewhere/x".to_vec()),
+        ..known
+    };
+    request.connection = &stranger;
+    assert_eq!(why(&request), Reason::NoSnapshot);
+    let snapshot = company(policy.scope());
+    let with = |lease: &Lease, request: &Request<'_>| {
+        decide(&policy, Some(&snapshot), lease, request, NOW).reason
+    };
+    assert_eq!(with(&Lease::default(), &request), Reason::LeaseEnded);
+    let lease = renewed(1);
+    assert_eq!(with(&lease, &request), Reason::UnknownSubject);
+    let fresh = sub("alice").with("iat", Claim::Number(NOW.wall.as_secs_f64()));
+    request.token = token(&fresh);
+    assert_eq!(with(&lease, &request), Reason::UnknownTrustDomain);
+    let reports = Wire {
+        port: Some(80),
+        ..from_peer(REPORTS)
+    };
+    request.connection = &reports;
+    assert_eq!(with(&lease, &request), Reason::UnknownWorkload);
+    let batch = Wire {
+        port: Some(80),
+        ..from_peer(BATCH)
+    };
+    request.connection = &batch;
+    assert_eq!(with(&lease, &request), Reason::Permitted);
 }

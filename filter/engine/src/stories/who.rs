@@ -139,3 +139,70 @@ fn a_snapshot_of_another_scope_never_lends_its_bits() {
     );
     assert_eq!(decision.reason, Reason::NoSnapshot);
 }
+
+#[test]
+fn a_name_is_compared_without_case_only_where_the_binding_says_so() {
+    let policy = admins();
+    let gus = |name: &str| reason(&policy, &Token::of(NAME_ISSUER).says("upn", name));
+    assert_eq!(gus("gus@corp.example"), Reason::Permitted);
+    assert_eq!(gus("Gus@CORP.example"), Reason::Permitted);
+    for near in [
+        "gus@corp.example ",
+        "g\u{fc}s@corp.example",
+        "gu\u{17f}@corp.example",
+        "gus@corp.exampl\u{212f}",
+        "gus@corp.example.",
+    ] {
+        assert_eq!(gus(near), Reason::UnknownSubject, "{near:?}");
+    }
+    let mail = |email: &str| {
+        let token = Token::of(MAIL_ISSUER).says("email", email);
+        reason(&policy, &token.with("email_verified", Claim::Bool(true)))
+    };
+    assert_eq!(mail("eve@corp.example"), Reason::Permitted);
+    assert_eq!(mail("Eve@corp.example"), Reason::UnknownSubject);
+}
+
+#[test]
+fn a_user_in_more_groups_than_a_token_can_name_is_known_by_the_directory() {
+    // What Entra ID puts into the token of a user with more than 200 groups.
+    let token = || {
+        sub("alice")
+            .with("_claim_names", Claim::Other)
+            .with("_claim_sources", Claim::Other)
+    };
+    assert_eq!(reason(&admins(), &token()), Reason::Permitted);
+    // And what a token says of groups is not asked.
+    let token = token().with("groups", Claim::Other).says("roles", "x");
+    assert_eq!(reason(&admins(), &token), Reason::Permitted);
+    for claim in ["groups", "roles", "_claim_names"] {
+        assert!(!token.asked.borrow().contains(&claim.to_owned()));
+    }
+}
+
+#[test]
+fn a_claim_of_the_longest_size_still_names_somebody() {
+    let policy = requiring(json!({ "anyOf": ["active"] }));
+    let mut snapshot = company(policy.scope());
+    let binding = snapshot
+        .binding_of_issuer(ISSUER.as_bytes())
+        .unwrap()
+        .clone();
+    let longest = "a".repeat(1024);
+    let subject = snapshot.subject(&binding, longest.as_bytes());
+    snapshot.insert(subject, TermSet::default()).unwrap();
+    let token = sub(&longest);
+    let decision = decide(
+        &policy,
+        Some(&snapshot),
+        &renewed(1),
+        &get("/", Some(&token)),
+        NOW,
+    );
+    assert_eq!(decision.reason, Reason::Permitted);
+    let subject = decision.subject.unwrap();
+    assert_eq!(
+        (subject.name, subject.issuer),
+        (longest.into(), ISSUER.into())
+    );
+}

@@ -71,3 +71,79 @@ fn a_workload_never_stands_in_for_a_missing_user() {
         Reason::UnknownSubject
     );
 }
+
+#[test]
+fn a_bad_id_is_told_before_the_feeds_state_and_a_missing_token_before_that() {
+    let both =
+        requiring(json!({ "anyOf": ["group:admins"], "workload": { "anyOf": ["group:jobs"] } }));
+    let alice = sub("alice");
+    let why = |peer: Option<&str>, token| {
+        let connection = peer.map_or(PLAIN, from_peer);
+        let request = from(&connection, token);
+        decide(&both, None, &Lease::default(), &request, NOW).reason
+    };
+    assert_eq!(why(None, None), Reason::NoToken);
+    for peer in [None, Some(""), Some("spiffe://A/x"), Some("alice")] {
+        assert_eq!(why(peer, Some(&alice)), Reason::NoWorkload, "{peer:?}");
+    }
+    assert_eq!(why(Some(BATCH), Some(&alice)), Reason::NoSnapshot);
+}
+
+#[test]
+fn a_rule_about_a_workload_reads_no_token_and_tells_no_subject() {
+    let jobs = requiring(json!({ "workload": { "anyOf": ["group:jobs"] } }));
+    let alice = sub("alice");
+    let connection = from_peer(BATCH);
+    let decision = decided(&jobs, &from(&connection, Some(&alice)));
+    assert_eq!(
+        (decision.reason, decision.subject),
+        (Reason::Permitted, None)
+    );
+    assert!(alice.asked.borrow().is_empty());
+}
+
+#[test]
+fn a_workload_needs_a_current_directory_as_a_user_does() {
+    let jobs = requiring(json!({ "workload": { "anyOf": ["group:jobs"] } }));
+    let snapshot = company(jobs.scope());
+    let connection = from_peer(BATCH);
+    let request = from(&connection, None);
+    let why = |snapshot, lease| decide(&jobs, snapshot, &lease, &request, NOW).reason;
+    assert_eq!(why(Some(&snapshot), renewed(299)), Reason::Permitted);
+    assert_eq!(why(Some(&snapshot), renewed(300)), Reason::LeaseEnded);
+    assert_eq!(why(None, renewed(0)), Reason::NoSnapshot);
+    for state in [TermState::Missing, TermState::Ambiguous] {
+        let lost = company_where(jobs.scope(), |_| state);
+        let reason = decide(&jobs, Some(&lost), &renewed(1), &request, NOW).reason;
+        assert_eq!(reason, Reason::WorkloadNotPermitted, "{state:?}");
+    }
+}
+
+#[test]
+fn who_asks_is_asked_once_however_many_rules_want_to_know() {
+    struct Counted(std::cell::Cell<u32>);
+    impl Connection for Counted {
+        fn local_port(&self) -> Option<u16> {
+            panic!("no rule depends on the port")
+        }
+        fn peer(&self) -> Option<Vec<u8>> {
+            self.0.set(self.0.get() + 1);
+            Some(REPORTS.into())
+        }
+    }
+    let rule = |name: &str, mode: &str| json!({ "name": name, "to": [{ "methods": ["*"] }], "require": { "workload": { "anyOf": ["group:jobs"] } }, "mode": mode });
+    let policy = policy_of(json!([
+        rule("a", "SHADOW"),
+        rule("b", "SHADOW"),
+        rule("c", "ENFORCE")
+    ]));
+    let connection = Counted(0.into());
+    let request = Request {
+        connection: &connection,
+        ..get("/", None)
+    };
+    let decision = decided(&policy, &request);
+    assert_eq!(decision.shadowed.len(), 2);
+    assert_eq!(decision.reason, Reason::UnknownWorkload);
+    assert_eq!(connection.0.get(), 1);
+}
