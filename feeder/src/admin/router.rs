@@ -9,12 +9,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use jiff::{SignedDuration, Timestamp};
-use scimesh_proto::binding::{Binding, Pin, Source, Voucher};
+use scimesh_proto::binding::{Attribute, Binding, Pin, Source, Voucher};
 
 use super::wire::{self, Command};
 use super::{dump, reconcile};
 use crate::config::{BindingForm, ExtensionForm, PinForm};
-use crate::directory::{Directory, Refused, Tenant, Token, TokenHash};
+use crate::directory::{Directory, Person, Refused, Release, Tenant, Token, TokenHash};
 use crate::ledger::{Committed, Failed, Ledger, Unavailable};
 
 /// The largest file of `apply`, as JSON; other commands are some bytes.
@@ -35,6 +35,7 @@ impl From<Refused> for Denied {
         let status = match &refused {
             Refused::NoSuchTenant(_)
             | Refused::NoSuchBinding(_)
+            | Refused::NoSuchHold(_)
             | Refused::NoSuchExtension { .. }
             | Refused::NoSuchToken { .. } => StatusCode::NOT_FOUND,
             Refused::TenantExists(_)
@@ -79,6 +80,8 @@ pub fn router(ledger: Ledger) -> Router {
         .route(wire::SetBinding::PATH, post(set_binding))
         .route(wire::ListBindings::PATH, post(list_bindings))
         .route(wire::RemoveBindings::PATH, post(remove_bindings))
+        .route(wire::ListHolds::PATH, post(list_holds))
+        .route(wire::EndHold::PATH, post(end_hold))
         .route(wire::SetExtension::PATH, post(set_extension))
         .route(wire::ListExtensions::PATH, post(list_extensions))
         .route(wire::RemoveExtension::PATH, post(remove_extension))
@@ -250,6 +253,46 @@ impl Chosen {
                 && (self.pin.is_none() || self.pin.as_ref() == pin)
         })
     }
+}
+
+async fn list_holds(ledger: State<Ledger>, asked: Asked<wire::ListHolds>) -> Done<wire::ListHolds> {
+    let Json(wire::ListHolds { tenant }) = asked?;
+    let directory = ledger.directory();
+    let tenant = named(&directory, &tenant)?;
+    let mut rows: Vec<wire::HoldRow> = Vec::new();
+    for (lost, Release { name, person }) in tenant.releases() {
+        let users = tenant.users_ignoring_case(name.attribute, &name.value);
+        let others = users.into_iter().filter(|user| Person::of(user) != *person);
+        rows.extend(others.map(|user| wire::HoldRow {
+            attribute: name.attribute.to_string(),
+            value: name.value.to_string(),
+            user: user.id,
+            lost: text(*lost),
+            until: text(directory.hold_end(*lost)),
+        }));
+    }
+    Ok(Json(rows))
+}
+
+async fn end_hold(ledger: State<Ledger>, asked: Asked<wire::EndHold>) -> Done<wire::EndHold> {
+    let Json(wire::EndHold {
+        tenant,
+        attribute,
+        value,
+    }) = asked?;
+    let ended = ledger.commit(move |draft| {
+        let attribute = Attribute::parse(&attribute)
+            .ok_or_else(|| Refused::invalid("attribute", "not known"))?;
+        let ended = draft.end_hold(&tenant, attribute, &value)?;
+        Ok::<_, Refused>((tenant, attribute, ended))
+    });
+    let Committed {
+        value: (tenant, attribute, ended),
+        revision,
+    } = ended.await?;
+    // Not the name: it is somebody's.
+    tracing::info!(tenant, %attribute, ended, revision, "ended the hold of a name");
+    Ok(Json(wire::Done { revision }))
 }
 
 async fn set_extension(

@@ -6,6 +6,7 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::config::{BindingForm, Desired, ExtensionForm, PinForm};
 
@@ -150,6 +151,49 @@ pub struct RemovedBindings {
     pub removed: Vec<BindingForm>,
     /// When it took effect.
     pub revision: u64,
+}
+
+/// Lists the names that a user of the tenant has, and that mean nobody because they are held.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ListHolds {
+    /// Whose.
+    pub tenant: String,
+}
+
+impl Command for ListHolds {
+    const PATH: &'static str = "/hold/list";
+    type Answer = Vec<HoldRow>;
+}
+
+/// A held name in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldRow {
+    /// `userName` or `emails.value`.
+    pub attribute: String,
+    /// The name as it was lost.
+    pub value: String,
+    /// The SCIM id of who has it now, in this spelling or another.
+    pub user: Uuid,
+    /// When it was lost: RFC 3339.
+    pub lost: String,
+    /// Until when it is held: RFC 3339.
+    pub until: String,
+}
+
+/// Ends the hold of a name, in every spelling.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EndHold {
+    /// Whose.
+    pub tenant: String,
+    /// `userName` or `emails.value`.
+    pub attribute: String,
+    /// The name.
+    pub value: String,
+}
+
+impl Command for EndHold {
+    const PATH: &'static str = "/hold/release";
+    type Answer = Done;
 }
 
 /// Makes a schema an extension of a tenant's resources, in place of the one that has its URN.

@@ -254,6 +254,6 @@ fn pin(text: &str) -> Result<PinForm, String> {
     }
 }
 
-fn attribute(text: &str) -> Result<Attribute, String> {
+pub(super) fn attribute(text: &str) -> Result<Attribute, String> {
     Attribute::parse(text).ok_or_else(|| unknown_attribute(text))
 }

@@ -5,6 +5,7 @@ mod apply;
 mod binding;
 mod dump;
 mod extension;
+mod hold;
 mod log;
 mod output;
 mod serve;
@@ -50,6 +51,9 @@ enum Command {
     /// Say how a token's claim names a user of a tenant
     #[command(subcommand)]
     Binding(binding::BindingCommand),
+    /// See and end the holds of names that were lost, and name nobody else for a while
+    #[command(subcommand)]
+    Hold(hold::HoldCommand),
     /// Define attributes of a tenant's own for its users and groups
     #[command(subcommand)]
     Extension(extension::ExtensionCommand),
@@ -105,6 +109,7 @@ impl Cli {
                 Command::Serve(args) => return Ok(Some(args)),
                 Command::Tenant(command) => command.run(&client).await?,
                 Command::Binding(command) => command.run(&client).await?,
+                Command::Hold(command) => command.run(&client).await?,
                 Command::Extension(command) => command.run(&client).await?,
                 Command::Token(command) => command.run(&client).await?,
                 Command::Dump(args) => args.run(&client).await?,

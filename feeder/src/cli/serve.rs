@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
@@ -49,6 +50,10 @@ pub(super) struct ServeArgs {
     /// The URL of SCIM as clients see it, for `meta.location`; from the request if absent
     #[arg(long, env = "SCIMESH_SCIM_BASE_URL", value_name = "URL")]
     scim_base_url: Option<String>,
+
+    /// How long a userName or email that somebody lost names nobody else; 0s holds none
+    #[arg(long, env = "SCIMESH_NAME_HOLD", value_name = "DURATION", default_value = "24h", value_parser = humantime::parse_duration)]
+    name_hold: Duration,
 
     /// A limit of the SCIM server; repeatable, and in the variable separated by commas
     #[arg(
@@ -139,6 +144,7 @@ impl ServeArgs {
                 behind_sidecar: self.feed_behind_sidecar,
             },
             admin_listen: self.admin_listen,
+            name_hold: self.name_hold,
             desired: self.config.as_deref().map(Desired::read).transpose()?,
         })
     }

@@ -18,6 +18,8 @@ pub struct Bounds {
     pub memberships: usize,
     /// Groups in a chain, each a member of the one before.
     pub depth: usize,
+    /// Names that are held after somebody lost them.
+    pub held_names: usize,
 }
 
 /// Nesting is bounded, counts are not.
@@ -29,6 +31,7 @@ impl Default for Bounds {
             members: usize::MAX,
             memberships: usize::MAX,
             depth: MAX_DEPTH,
+            held_names: usize::MAX,
         }
     }
 }
@@ -38,6 +41,17 @@ impl Bounds {
     pub(super) fn admit_user(&self, tenant: &Tenant) -> Result<(), Refused> {
         let count = tenant.user_count() + 1;
         admit(count, self.users, "users in a tenant", "users")
+    }
+
+    /// Whether somebody may be given a name: each may have to be held one day.
+    pub(super) fn admit_names(&self, tenant: &Tenant) -> Result<(), Refused> {
+        let count = tenant.release_count() + 1;
+        admit(
+            count,
+            self.held_names,
+            "names held in a tenant",
+            "held-names",
+        )
     }
 
     /// Whether one more group may come.

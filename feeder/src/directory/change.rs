@@ -18,7 +18,7 @@ pub struct Change {
 }
 
 /// A value of an attribute that bindings can refer to.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "(String, Arc<str>)", try_from = "(String, Arc<str>)")]
 pub struct Name {
     /// Which attribute.
@@ -47,9 +47,9 @@ impl TryFrom<(String, Arc<str>)> for Name {
 /// A part of the directory that a change touched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Touched {
-    /// A user came, went, or changed what it is or holds: the names it had and has.
+    /// A user came, went, or changed what it is or holds; or the hold of a name that it has ended.
     User {
-        /// Every name before and after.
+        /// Every name before and after; or the one that was held.
         names: Vec<Name>,
     },
     /// Direct memberships came or went.

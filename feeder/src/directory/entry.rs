@@ -40,7 +40,7 @@ pub struct Content {
 }
 
 /// What of a binding's source a user's name stands for, in the form in which the binding compares; none if for nothing.
-fn meant(binding: &Binding, name: &Name) -> Option<Arc<str>> {
+pub(super) fn meant(binding: &Binding, name: &Name) -> Option<Arc<str>> {
     let value = &name.value;
     let stands = binding.attribute == name.attribute
         && match &binding.source {

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use scimesh_proto::binding::Binding;
 use scimesh_proto::position::History;
 
 use super::change::Change;
 use super::group::Group;
+use super::release::Release;
 use super::tenant::Tenant;
 use super::token::Token;
 use super::user::{Slot, User};
@@ -85,6 +87,12 @@ impl Loading {
             for member in members {
                 tenant.add_member(group, member);
             }
+        }
+    }
+
+    pub(crate) fn release(&mut self, tenant: u32, release: Release, at: Timestamp) {
+        if let Some(tenant) = self.tenants.get_mut(&tenant) {
+            tenant.put_release(release, at);
         }
     }
 

@@ -17,6 +17,7 @@ mod group;
 mod index;
 mod loading;
 mod nesting;
+mod release;
 mod tenant;
 mod token;
 mod touched;
@@ -25,7 +26,7 @@ mod user;
 use std::sync::Arc;
 
 use imbl::{HashMap, OrdMap};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use scimesh_proto::digest::Key;
 use scimesh_proto::position::{History, Position, Proof};
 
@@ -37,7 +38,8 @@ pub use entry::{Content, Resolved};
 pub use group::{Group, MemberChange};
 pub(crate) use loading::Loading;
 pub use nesting::MAX_DEPTH;
-pub use tenant::{Member, Tenant};
+pub use release::{Person, Release};
+pub use tenant::{Held, Member, Tenant};
 pub use token::{Token, TokenHash};
 pub use touched::{Touch, touched_names};
 pub use user::{Attributes, Identity, MAX_NAME_BYTES, Meta, Slot, User, fold};
@@ -62,7 +64,11 @@ pub struct Directory {
     tenants: OrdMap<Arc<str>, Arc<Tenant>>,
     tokens: HashMap<TokenHash, Token>,
     changes: ChangeLog,
+    name_hold: SignedDuration,
 }
+
+/// How long a name is held where nobody says otherwise: a day is longer than most tokens live.
+pub const DEFAULT_NAME_HOLD: SignedDuration = SignedDuration::from_hours(24);
 
 impl Directory {
     /// A directory without tenants.
@@ -76,7 +82,33 @@ impl Directory {
             tenants: OrdMap::new(),
             tokens: HashMap::new(),
             changes: ChangeLog::default(),
+            name_hold: DEFAULT_NAME_HOLD,
         }
+    }
+
+    /// The same, with another time for which a name that was lost means nobody else. It counts for the names that are held already; zero holds none.
+    /// It is not stored.
+    pub fn with_name_hold(self, name_hold: SignedDuration) -> Directory {
+        Directory { name_hold, ..self }
+    }
+
+    /// How long a name that was lost means nobody else.
+    pub fn name_hold(&self) -> SignedDuration {
+        self.name_hold
+    }
+
+    /// When the hold of a name ends that was lost `at` this time. Times are whole milliseconds here, so one is added: never too early.
+    pub fn hold_end(&self, at: Timestamp) -> Timestamp {
+        let whole = self
+            .name_hold
+            .saturating_add(SignedDuration::from_millis(1));
+        at.saturating_add(whole).unwrap_or(Timestamp::MAX)
+    }
+
+    /// When the next hold ends, or ended.
+    pub fn next_hold_end(&self) -> Option<Timestamp> {
+        let oldest = self.tenants().filter_map(|tenant| tenant.oldest_release());
+        oldest.map(|(at, _)| *at).min().map(|at| self.hold_end(at))
     }
 
     /// Which life of which database.

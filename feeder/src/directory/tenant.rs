@@ -5,12 +5,14 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
+use jiff::Timestamp;
 use scimesh_proto::binding::{Attribute, Binding, Voucher};
 use scimesh_proto::scope::TermKind;
 use uuid::Uuid;
 
 use super::group::Group;
 use super::index::{Index, Located, Locator};
+use super::release::{Compared, Person, Release, Releases};
 use super::user::{Slot, User, fold};
 use crate::schema::{Kind, Schema, Schemas};
 
@@ -21,6 +23,15 @@ pub enum Member<'a> {
     User(&'a Arc<User>),
     /// A nested group.
     Group(&'a Arc<Group>),
+}
+
+/// A name that one user has, and that means nobody, because somebody else has lost it not long ago.
+#[derive(Debug, Clone, Copy)]
+pub struct Held<'a> {
+    /// Who has it now.
+    pub user: &'a Arc<User>,
+    /// When the last of its former holders lost it.
+    pub lost: Timestamp,
 }
 
 /// A tenant, as a value.
@@ -50,6 +61,7 @@ pub struct Tenant {
     nested: OrdMap<Slot, Arc<[Slot]>>,
     /// Direct memberships, over all groups.
     memberships: usize,
+    releases: Releases,
 }
 
 impl Tenant {
@@ -72,6 +84,7 @@ impl Tenant {
             member_of: OrdMap::new(),
             nested: OrdMap::new(),
             memberships: 0,
+            releases: Releases::default(),
         }
     }
 
@@ -245,9 +258,27 @@ impl Tenant {
         self.groups.range::<_, Slot>(after).map(|(_, group)| group)
     }
 
-    /// The one user whom this name means under one of the bindings; none if nobody or several have it. `name` is in the form in
-    /// which the binding compares.
+    /// The one user whom this name means under one of the bindings; none if nobody or several have it, or while it is
+    /// [held](Self::held). `name` is in the form in which the binding compares.
     pub fn user_named(&self, binding: &Binding, name: &str) -> Option<&Arc<User>> {
+        let user = self.sole_holder(binding, name)?;
+        let held = self
+            .releases
+            .keep_from(&Person::of(user), compared(binding, name));
+        (!held).then_some(user)
+    }
+
+    /// Who has this name under one of the bindings, if only a hold keeps it from meaning them. Names in a binding to `externalId` or `id` are never
+    /// held.
+    pub fn held(&self, binding: &Binding, name: &str) -> Option<Held<'_>> {
+        let user = self.sole_holder(binding, name)?;
+        let lost = self
+            .releases
+            .lost_to(&Person::of(user), compared(binding, name))?;
+        Some(Held { user, lost })
+    }
+
+    fn sole_holder(&self, binding: &Binding, name: &str) -> Option<&Arc<User>> {
         let users = match binding.ignore_case {
             true => self.users_ignoring_case(binding.attribute, name),
             false => self.users_by(binding.attribute, name),
@@ -258,8 +289,23 @@ impl Tenant {
         }
     }
 
+    /// The names that were lost and whose hold has not ended, and when, the longest ago first.
+    pub fn releases(&self) -> impl Iterator<Item = &(Timestamp, Release)> {
+        self.releases.iter()
+    }
+
+    /// How many there are.
+    pub fn release_count(&self) -> usize {
+        self.releases.len()
+    }
+
+    /// The one that is the longest ago.
+    pub(crate) fn oldest_release(&self) -> Option<&(Timestamp, Release)> {
+        self.releases.first()
+    }
+
     /// Every user whose `attribute` is `value` but for the case of ASCII letters.
-    fn users_ignoring_case(&self, attribute: Attribute, value: &str) -> Vec<&Arc<User>> {
+    pub(crate) fn users_ignoring_case(&self, attribute: Attribute, value: &str) -> Vec<&Arc<User>> {
         match attribute {
             Attribute::UserName => {
                 let user = self.user_by_name(value).into_iter();
@@ -343,6 +389,15 @@ impl Tenant {
 
     pub(super) fn drop_binding(&mut self, voucher: &Voucher) -> Option<Binding> {
         self.bindings.remove(voucher)
+    }
+
+    /// False if it is known already, or to have happened later.
+    pub(super) fn put_release(&mut self, release: Release, at: Timestamp) -> bool {
+        self.releases.put(release, at)
+    }
+
+    pub(super) fn drop_release(&mut self, release: &Release) {
+        self.releases.remove(release);
     }
 
     /// Puts a user in, in the place of its former self if there is one.
@@ -482,6 +537,14 @@ impl Tenant {
     pub(crate) fn members(&self, group: Slot) -> OrdSet<Slot> {
         let group = self.groups.get(&group);
         group.map(|group| group.members.clone()).unwrap_or_default()
+    }
+}
+
+fn compared<'n>(binding: &Binding, name: &'n str) -> Compared<'n> {
+    Compared {
+        attribute: binding.attribute,
+        value: name,
+        ignore_case: binding.ignore_case,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 use scimesh_proto::binding::{Attribute, Binding, Source};
 use scimesh_proto::digest::{Key, SubjectDigest};
@@ -17,7 +17,8 @@ use uuid::Uuid;
 
 use super::scope::Standing;
 use crate::directory::{
-    Attributes, Directory, Draft, Keys, Member, MemberChange, Refused, Tenant, User,
+    Attributes, Directory, Draft, Keys, Member, MemberChange, Name, Person, Refused, Release,
+    Tenant, User,
 };
 
 const TENANT: &str = "corp";
@@ -25,18 +26,23 @@ const TENANT: &str = "corp";
 /// One SCIM write, in small numbers so that names and memberships collide.
 #[derive(Debug, Clone)]
 enum Write {
-    CreateUser {
-        who: u8,
-        name: u8,
-    },
+    CreateUser(Looks),
     UpdateUser {
-        who: usize,
-        name: u8,
-        active: bool,
-        role: u8,
+        which: usize,
+        looks: Looks,
+    },
+    /// The user becomes another person, or nobody's, and stays as it is in all else.
+    ChangePerson {
+        which: usize,
+        person: u8,
     },
     DeleteUser {
-        who: usize,
+        which: usize,
+    },
+    /// An identity provider that does not update: the same again, perhaps as another person.
+    RecreateUser {
+        which: usize,
+        person: u8,
     },
     CreateGroup {
         name: u8,
@@ -63,24 +69,57 @@ enum Write {
     },
     /// Several in one command, each all or nothing.
     Bulk(Vec<Write>),
+    /// So many hours go by.
+    Wait(i64),
+    /// The feeder looks which holds are over, and ends so many of them.
+    EndHolds(usize),
+    /// The operator ends the hold of a name that somebody has lost.
+    EndHold(usize),
     /// The filter catches up here.
     Follow,
+}
+
+/// What a user is known by and holds.
+#[derive(Debug, Clone)]
+struct Looks {
+    name: u8,
+    emails: u8,
+    person: u8,
+    active: bool,
+    role: u8,
 }
 
 fn write() -> impl Strategy<Value = Write> {
     prop_oneof![
         8 => one_write(),
         2 => prop::collection::vec(one_write(), 2..6).prop_map(Write::Bulk),
+        1 => (1..30_i64).prop_map(Write::Wait),
+        1 => prop_oneof![Just(1), Just(1000)].prop_map(Write::EndHolds),
     ]
+}
+
+fn looks() -> impl Strategy<Value = Looks> {
+    let (name, emails, person) = (0..8_u8, 0..8_u8, 0..6_u8);
+    (name, emails, person, prop::bool::weighted(0.8), 0..3_u8).prop_map(
+        |(name, emails, person, active, role)| Looks {
+            name,
+            emails,
+            person,
+            active,
+            role,
+        },
+    )
 }
 
 fn one_write() -> impl Strategy<Value = Write> {
     let members = || prop::collection::vec(0..24_usize, 0..3);
     prop_oneof![
-        3 => (any::<u8>(), 0..6_u8).prop_map(|(who, name)| Write::CreateUser { who, name }),
-        4 => (0..24_usize, 0..6_u8, any::<bool>(), 0..3_u8)
-            .prop_map(|(who, name, active, role)| Write::UpdateUser { who, name, active, role }),
-        1 => (0..24_usize).prop_map(|who| Write::DeleteUser { who }),
+        4 => looks().prop_map(Write::CreateUser),
+        4 => (0..24_usize, looks()).prop_map(|(which, looks)| Write::UpdateUser { which, looks }),
+        2 => (0..24_usize, 0..6_u8).prop_map(|(which, person)| Write::ChangePerson { which, person }),
+        2 => (0..24_usize).prop_map(|which| Write::DeleteUser { which }),
+        1 => (0..24_usize, 0..6_u8).prop_map(|(which, person)| Write::RecreateUser { which, person }),
+        1 => (0..100_usize).prop_map(Write::EndHold),
         2 => (0..4_u8, members()).prop_map(|(name, members)| Write::CreateGroup { name, members }),
         2 => (0..8_usize, 0..4_u8).prop_map(|(which, name)| Write::RenameGroup { which, name }),
         1 => (0..8_usize, members()).prop_map(|(which, members)| Write::SetMembers { which, members }),
@@ -91,17 +130,63 @@ fn one_write() -> impl Strategy<Value = Write> {
     ]
 }
 
-fn user(name: u8, who: u8, active: bool, role: u8) -> Attributes {
-    let kind = ["", "spiffe://td/", "spiffe://other/"][name as usize % 3];
-    let letter = ["m", "M"][who as usize % 2];
+fn user(looks: &Looks) -> Attributes {
+    let Looks {
+        name,
+        emails,
+        active,
+        role,
+        ..
+    } = looks;
+    // Each name in both cases; some name workloads.
+    let user_name = [
+        "Ada",
+        "ada",
+        "Bea",
+        "bea",
+        "spiffe://names/Cyd",
+        "spiffe://names/cyd",
+        "Dan",
+        "Eve",
+    ][*name as usize];
+    let emails: &[&str] = [
+        &[][..],
+        &["a@x"],
+        &["A@x"],
+        &["a@x", "A@x"],
+        &["a@x", "b@x"],
+        &["A@x", "B@x"],
+        &["b@x"],
+        &["c@x", "a@x"],
+    ][*emails as usize];
+    let emails: Vec<_> = emails
+        .iter()
+        .map(|value| json!({ "value": value }))
+        .collect();
     let attributes = json!({
-        "userName": format!("User-{who}"),
-        "externalId": format!("{kind}x{name}"),
-        "emails": [{"value": format!("{letter}{}@corp.example", name / 2)}, {"value": format!("M{}@corp.example", name / 2)}, {"value": format!("u{who}@corp.example")}],
+        "userName": user_name,
+        "emails": emails,
         "roles": [{"value": format!("r{role}")}],
         "active": active,
     });
-    attributes.as_object().unwrap().clone()
+    as_person(attributes.as_object().unwrap().clone(), looks.person)
+}
+
+/// The user as this person: the first two are nobody that the identity provider knows.
+fn as_person(mut attributes: Attributes, person: u8) -> Attributes {
+    let external_id = [
+        json!(null),
+        json!(""),
+        json!("0a"),
+        json!("0b"),
+        json!("spiffe://td/c"),
+        json!("spiffe://other/d"),
+    ];
+    attributes.insert(
+        "externalId".to_owned(),
+        external_id[person as usize].clone(),
+    );
+    attributes
 }
 
 fn group(name: u8) -> Attributes {
@@ -128,6 +213,25 @@ fn some_group(tenant: &Tenant, number: usize) -> Option<Uuid> {
         .map(|group| group.id)
 }
 
+/// Carries a write out, and has `losses` look at what each part of it did.
+fn carry_out(draft: &mut Draft, write: &Write, losses: &mut Losses) -> Result<(), Refused> {
+    if let Write::Bulk(writes) = write {
+        for write in writes {
+            let _ = draft.attempt(|draft| carry_out(draft, write, losses));
+        }
+        return Ok(());
+    }
+    let before = draft.directory().clone();
+    apply(draft, write)?;
+    losses.follow(&before, draft.directory(), draft.now());
+    match write {
+        Write::EndHolds(at_most) => losses.end_old(draft.directory(), draft.now(), *at_most),
+        Write::EndHold(which) => losses.end_one(&before, *which),
+        _ => {}
+    }
+    Ok(())
+}
+
 fn apply(draft: &mut Draft, write: &Write) -> Result<(), Refused> {
     let tenant = draft.tenant(TENANT)?.clone();
     let members = |numbers: &[usize]| -> Vec<Uuid> {
@@ -140,25 +244,43 @@ fn apply(draft: &mut Draft, write: &Write) -> Result<(), Refused> {
         tenant
             .users()
             .nth(number % tenant.user_count().max(1))
-            .map(|user| user.id)
+            .cloned()
     };
     match write {
-        Write::CreateUser { who, name } => {
-            draft.create_user(TENANT, Uuid::new_v4(), user(*name, *who, true, 0))?;
+        Write::CreateUser(looks) => {
+            draft.create_user(TENANT, Uuid::new_v4(), user(looks))?;
         }
-        Write::UpdateUser {
-            who,
-            name,
-            active,
-            role,
-        } => {
-            if let Some(id) = some_user(*who) {
-                draft.update_user(TENANT, id, user(*name, *who as u8, *active, *role))?;
+        Write::UpdateUser { which, looks } => {
+            if let Some(old) = some_user(*which) {
+                draft.update_user(TENANT, old.id, user(looks))?;
             }
         }
-        Write::DeleteUser { who } => {
-            if let Some(id) = some_user(*who) {
-                draft.delete_user(TENANT, id)?;
+        Write::ChangePerson { which, person } => {
+            if let Some(old) = some_user(*which) {
+                draft.update_user(TENANT, old.id, as_person(old.attributes(), *person))?;
+            }
+        }
+        Write::DeleteUser { which } => {
+            if let Some(old) = some_user(*which) {
+                draft.delete_user(TENANT, old.id)?;
+            }
+        }
+        Write::RecreateUser { which, person } => {
+            if let Some(old) = some_user(*which) {
+                draft.delete_user(TENANT, old.id)?;
+                let again = as_person(old.attributes(), *person);
+                draft.create_user(TENANT, Uuid::new_v4(), again)?;
+            }
+        }
+        Write::EndHolds(at_most) => {
+            draft.end_holds(*at_most);
+        }
+        Write::EndHold(which) => {
+            let mut lost = tenant.releases();
+            if let Some((_, release)) = lost.nth(*which % tenant.release_count().max(1)) {
+                let Name { attribute, value } = &release.name;
+                // In whatever spelling.
+                draft.end_hold(TENANT, *attribute, &value.to_uppercase())?;
             }
         }
         Write::CreateGroup {
@@ -201,19 +323,121 @@ fn apply(draft: &mut Draft, write: &Write) -> Result<(), Refused> {
                 draft.delete_group(TENANT, id)?;
             }
         }
-        Write::Bulk(writes) => {
-            for write in writes {
-                let _ = draft.attempt(|draft| apply(draft, write));
-            }
-        }
-        Write::Follow => {}
+        Write::Bulk(_) | Write::Wait(_) | Write::Follow => {}
     }
     Ok(())
 }
 
-/// What the scope's content must be, found by looking at everything: no index, no memory, no sharing.
+/// Somebody had a name: by `externalId`, or the resource's number, and the attribute and its value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Had {
+    person: String,
+    attribute: &'static str,
+    value: String,
+}
+
+impl Had {
+    fn of(release: &Release) -> Had {
+        Had {
+            person: match &release.person {
+                Person::ExternalId(external_id) => format!("person {external_id}"),
+                Person::Resource(slot) => format!("user {slot:?}"),
+            },
+            attribute: match release.name.attribute {
+                Attribute::UserName => "userName",
+                _ => "emails",
+            },
+            value: release.name.value.to_string(),
+        }
+    }
+}
+
+/// What has been lost, and when last. Kept by comparing who has what before and after each write, with no regard for what the write was.
+#[derive(Debug, Default)]
+struct Losses(BTreeMap<Had, Timestamp>);
+
+impl Losses {
+    fn of(directory: &Directory) -> BTreeMap<Had, Vec<Uuid>> {
+        let mut all: BTreeMap<Had, Vec<Uuid>> = BTreeMap::new();
+        for user in directory.tenant(TENANT).unwrap().users() {
+            let names = [("userName", vec![user.identity.user_name.clone()])];
+            let emails = ("emails", user.identity.emails.to_vec());
+            for (attribute, values) in names.into_iter().chain([emails]) {
+                for value in values {
+                    let had = Had {
+                        person: person(user),
+                        attribute,
+                        value: value.to_string(),
+                    };
+                    all.entry(had).or_default().push(user.id);
+                }
+            }
+        }
+        all
+    }
+
+    fn follow(&mut self, before: &Directory, after: &Directory, now: Timestamp) {
+        let has = Losses::of(after);
+        for (had, ids) in Losses::of(before) {
+            // A user who is there as before, and has been given an externalId.
+            let promoted = has.iter().any(|(other, others)| {
+                had.person.starts_with("user ")
+                    && (other.attribute, &other.value) == (had.attribute, &had.value)
+                    && others.contains(&ids[0])
+            });
+            if !has.contains_key(&had) && !promoted {
+                self.0.insert(had, now);
+            }
+        }
+    }
+
+    /// Holds of a day that are over end, all but those that the feeder is still to come to.
+    fn end_old(&mut self, directory: &Directory, now: Timestamp, at_most: usize) {
+        let tenant = directory.tenant(TENANT).unwrap();
+        let left: BTreeSet<_> = tenant.releases().map(|(_, left)| Had::of(left)).collect();
+        self.0.retain(|had, lost| {
+            now.duration_since(*lost) <= SignedDuration::from_hours(24)
+                || (at_most == 1 && left.contains(had))
+        });
+    }
+
+    fn end_one(&mut self, before: &Directory, which: usize) {
+        let tenant = before.tenant(TENANT).unwrap();
+        let mut lost = tenant.releases();
+        if let Some((_, release)) = lost.nth(which % tenant.release_count().max(1)) {
+            self.0
+                .retain(|had, _| !had.value.eq_ignore_ascii_case(&release.name.value));
+        }
+    }
+
+    /// Whether a hold keeps the user from being meant by the value.
+    fn keep(&self, value: &str, binding: &Binding, user: &User) -> bool {
+        let attribute = match binding.attribute {
+            Attribute::UserName => "userName",
+            Attribute::Email => "emails",
+            Attribute::Id | Attribute::ExternalId => return false,
+        };
+        self.0.keys().any(|had| {
+            let same = match binding.ignore_case {
+                true => had.value.eq_ignore_ascii_case(value),
+                false => had.value == value,
+            };
+            same && had.attribute == attribute && had.person != person(user)
+        })
+    }
+}
+
+fn person(user: &User) -> String {
+    match &user.identity.external_id {
+        Some(external_id) => format!("person {external_id}"),
+        None => format!("user {:?}", user.slot),
+    }
+}
+
+/// What the scope's content must be, found by looking at everything: no index, no memory but of what was lost, no sharing.
 fn naive(
     directory: &Directory,
+    losses: &Losses,
     scope: &Scope,
 ) -> (Vec<TermState>, BTreeMap<SubjectDigest, TermSet>) {
     let tenant = directory.tenant(TENANT).unwrap();
@@ -252,7 +476,7 @@ fn naive(
                 .filter(|user| values(user, binding).contains(&value))
                 .collect();
             let [user] = named.as_slice() else { continue };
-            if !user.identity.active {
+            if !user.identity.active || losses.keep(&value, binding, user) {
                 continue;
             }
             let within = |group: &Arc<crate::directory::Group>| {
@@ -329,6 +553,7 @@ fn directory() -> Directory {
         ("https://c", Attribute::Id, false),
         ("https://d", Attribute::Email, true),
         ("https://e", Attribute::UserName, true),
+        ("https://f", Attribute::UserName, false),
     ] {
         let source = Source::Token {
             issuer: issuer.to_owned(),
@@ -342,18 +567,29 @@ fn directory() -> Directory {
         };
         draft.set_binding(TENANT, binding).unwrap();
     }
-    let workloads = Binding {
-        source: Source::Workload {
-            trust_domain: "td".to_owned(),
-        },
-        attribute: Attribute::ExternalId,
-        ignore_case: false,
+    for (trust_domain, attribute) in [
+        ("td", Attribute::ExternalId),
+        ("names", Attribute::UserName),
+    ] {
+        let trust_domain = trust_domain.to_owned();
+        let workloads = Binding {
+            source: Source::Workload { trust_domain },
+            attribute,
+            ignore_case: false,
+        };
+        draft.set_binding(TENANT, workloads).unwrap();
+    }
+    let looks = |n| Looks {
+        name: 2 * n,
+        emails: n,
+        person: n,
+        active: true,
+        role: n % 2,
     };
-    draft.set_binding(TENANT, workloads).unwrap();
     let users: Vec<Uuid> = (0..4)
         .map(|n| {
             draft
-                .create_user(TENANT, Uuid::new_v4(), user(n, n, true, n % 2))
+                .create_user(TENANT, Uuid::new_v4(), user(&looks(n)))
                 .unwrap()
                 .id
         })
@@ -393,14 +629,25 @@ proptest! {
         let mut standing = Arc::new(Standing::read(Arc::new(directory.clone()), scope.clone()));
         let mut replica = Replica::new(scope.clone());
         let mut highest = HighWater::default();
+        let mut losses = Losses::default();
+        let mut now = Timestamp::UNIX_EPOCH;
         for write in &writes {
-            let mut draft = Draft::new(&directory, Timestamp::UNIX_EPOCH);
-            if apply(&mut draft, write).is_ok() {
+            if let Write::Wait(hours) = write {
+                now += SignedDuration::from_hours(*hours);
+            }
+            let mut draft = Draft::new(&directory, now);
+            let before = (directory.revision(), naive(&directory, &losses, &scope));
+            if carry_out(&mut draft, write, &mut losses).is_ok() {
                 directory = draft.finish().directory;
                 standing = Arc::new(standing.advance(Arc::new(directory.clone())));
             }
             let fresh = Standing::read(Arc::new(directory.clone()), scope.clone());
             prop_assert_eq!(standing.digest(), fresh.digest());
+            if any_active && matches!(write, Write::EndHolds(_) | Write::EndHold(_)) {
+                // The end of a hold is a change only of what somebody may be sent.
+                let changed = before.1 != naive(&directory, &losses, &scope);
+                prop_assert_eq!(directory.revision(), before.0 + u64::from(changed));
+            }
             if !matches!(write, Write::Follow) {
                 continue;
             }
@@ -413,7 +660,7 @@ proptest! {
                 }
             }
             let snapshot = replica.snapshot().unwrap();
-            let (states, entries) = naive(&directory, &scope);
+            let (states, entries) = naive(&directory, &losses, &scope);
             let followed: BTreeMap<_, _> =
                 snapshot.entries().map(|(subject, terms)| (subject, terms.clone())).collect();
             prop_assert_eq!(followed, entries);

@@ -93,12 +93,13 @@ impl Context {
             opens(draft.directory(), &token, draft.now())?;
             draft.within(bounds);
             let value = command(draft)?;
-            Ok((value, draft.has_changes()))
+            Ok((value, draft.has_changes(), draft.held()))
         };
         let committed = self.ledger.commit(authorized).await?;
-        let (value, changed) = committed.value;
+        let (value, changed, held) = committed.value;
         if changed {
             self.note.revision(committed.revision);
+            self.note.held(held);
         }
         Ok(value)
     }

@@ -77,6 +77,7 @@ limits! {
     Groups, groups = 200_000, "groups", "groups in a tenant";
     Members, members = 1_000_000, "members", "direct members in a group";
     Memberships, memberships = 40_000_000, "memberships", "direct memberships in a tenant";
+    HeldNames, held_names = 500_000, "held-names", "names held in a tenant after somebody lost them";
     GroupDepth, group_depth = 16, "group-depth", "groups inside each other";
     RequestsPerSecond, requests_per_second = 10_000, "requests-per-second", "requests a second with one token";
     RequestsBurst, requests_burst = 20_000, "requests-burst", "requests at once with one token";
@@ -137,6 +138,7 @@ impl Limits {
             members: self.members,
             memberships: self.memberships,
             depth: self.group_depth,
+            held_names: self.held_names,
         }
     }
 

@@ -102,6 +102,7 @@ impl Drop for Line {
             status = outcome.status.as_u16(),
             scim_type = outcome.scim_type.unwrap_or("-"),
             revision,
+            held = facts.held,
             dialect = %facts.seen,
             micros,
             "SCIM request"

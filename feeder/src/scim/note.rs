@@ -20,6 +20,8 @@ pub(crate) struct Facts {
     pub(crate) resource: Option<Uuid>,
     /// Where the directory stood when the request's change was durable.
     pub(crate) revision: Option<u64>,
+    /// How many names it gave to somebody whom they do not mean yet.
+    pub(crate) held: usize,
     /// What was let through.
     pub(crate) seen: Seen,
     /// It is one of many of which one has its line.
@@ -37,6 +39,10 @@ impl Note {
 
     pub(crate) fn revision(&self, revision: u64) {
         self.with(|facts| facts.revision = Some(revision));
+    }
+
+    pub(crate) fn held(&self, names: usize) {
+        self.with(|facts| facts.held = names);
     }
 
     /// Adds what a part of the request was let through with.

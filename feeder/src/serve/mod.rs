@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! data dir (lock) -> store -> ledger -> feed (gRPC)
-//!                                 '---> scim (HTTP), admin.sock (HTTP), probes (HTTP)
+//!                                 '---> scim (HTTP), admin.sock (HTTP), probes (HTTP), the end of holds
 //! ```
 //!
 //! Whatever ends before it was told to ends the process, with its cause: a feeder that lost a part of itself must not
 //! look alive.
 
 mod exposure;
+mod holds;
 mod http;
 mod probes;
 mod registry;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
+use jiff::SignedDuration;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -82,6 +84,8 @@ pub struct Settings {
     pub feed: FeedEndpoint,
     /// Where probes and metrics are served.
     pub admin_listen: SocketAddr,
+    /// How long a name that somebody lost means nobody else; zero: no time at all.
+    pub name_hold: Duration,
     /// Tenants and bindings to start with; it deletes no tenant.
     pub desired: Option<Desired>,
 }
@@ -124,7 +128,7 @@ pub async fn run(
     };
 
     let metrics = Metrics::default();
-    let (ledger, writer) = open(&data_dir, metrics.commits.clone())?;
+    let (ledger, writer) = open(&data_dir, settings.name_hold, metrics.commits.clone())?;
     if let Some(desired) = settings.desired {
         let applied = ledger.commit(move |draft| admin::reconcile(draft, &desired, false));
         let applied = applied
@@ -162,6 +166,9 @@ pub async fn run(
     parts.spawn(part("the administration socket", admin.run(stop.clone())));
     let grpc = serve_feed(feed.clone(), feed_listener, feed_tls, stop.clone())?;
     parts.spawn(async { ("the feed's server", grpc.await) });
+
+    let holds = holds::end_holds(ledger.clone(), stop.clone());
+    parts.spawn(part("the end of holds", holds));
 
     let probes = Server {
         name: "probes",
@@ -246,7 +253,11 @@ async fn listen(what: &str, address: SocketAddr) -> anyhow::Result<TcpListener> 
     listener.with_context(|| format!("cannot listen on {address} for {what}"))
 }
 
-fn open(data_dir: &DataDir, metrics: CommitMetrics) -> anyhow::Result<(Ledger, Writer)> {
+fn open(
+    data_dir: &DataDir,
+    name_hold: Duration,
+    metrics: CommitMetrics,
+) -> anyhow::Result<(Ledger, Writer)> {
     let (store, directory) = Store::open(data_dir.path()).context("cannot open the store")?;
     tracing::info!(
         generation = directory.history().generation,
@@ -254,6 +265,8 @@ fn open(data_dir: &DataDir, metrics: CommitMetrics) -> anyhow::Result<(Ledger, W
         tenants = directory.tenants().count(),
         "opened the store"
     );
+    let name_hold = SignedDuration::try_from(name_hold).context("the hold of names")?;
+    let directory = directory.with_name_hold(name_hold);
     Ledger::start(store, directory, metrics).context("cannot start the writer")
 }
 

@@ -137,7 +137,12 @@ impl Collector for Content {
         family("users", "Users, active or not", |tenant| {
             tenant.user_count()
         })?;
-        family("groups", "Groups", |tenant| tenant.group_count())
+        family("groups", "Groups", |tenant| tenant.group_count())?;
+        family(
+            "held_names",
+            "Names held after somebody lost them",
+            |tenant| tenant.release_count(),
+        )
     }
 }
 

@@ -11,7 +11,8 @@ use scimesh_proto::position::History;
 use uuid::Uuid;
 
 use crate::directory::{
-    Attributes, Change, Directory, Group, Keys, Loading, Meta, Slot, Token, TokenHash, User,
+    Attributes, Change, Directory, Group, Keys, Loading, Meta, Name, Person, Release, Slot, Token,
+    TokenHash, User,
 };
 use crate::schema::Kind;
 
@@ -143,6 +144,24 @@ pub(super) fn directory(connection: &Connection) -> Result<Directory, LoadError>
     }
     each(
         connection,
+        "SELECT tenant, attribute, value, external_id, slot, lost FROM releases",
+        |row| {
+            let release = Release {
+                name: Name {
+                    attribute: attribute("a release", row.get(1)?)?,
+                    value: text(row, 2)?,
+                },
+                person: match row.get(4)? {
+                    0 => Person::ExternalId(text(row, 3)?),
+                    slot => Person::Resource(Slot(slot)),
+                },
+            };
+            loading.release(row.get(0)?, release, time(row.get(5)?)?);
+            Ok(())
+        },
+    )?;
+    each(
+        connection,
         "SELECT revision, touched FROM changes ORDER BY revision",
         |row| {
             let revision = row.get::<_, i64>(0)? as u64;
@@ -212,6 +231,11 @@ fn binding(row: &Row<'_>) -> Result<Binding, LoadError> {
 
 fn attribute(row: &str, name: String) -> Result<Attribute, LoadError> {
     Attribute::parse(&name).ok_or_else(|| corrupt(row, format_args!("attribute {name}")))
+}
+
+fn text(row: &Row<'_>, column: usize) -> Result<Arc<str>, LoadError> {
+    let text = row.get_ref(column)?.as_str();
+    Ok(text.map_err(rusqlite::Error::from)?.into())
 }
 
 fn time(milliseconds: i64) -> Result<Timestamp, LoadError> {

@@ -21,6 +21,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("schema.sql")),
     M::up(include_str!("extensions.sql")),
     M::up(include_str!("workloads.sql")),
+    M::up(include_str!("releases.sql")),
 ];
 
 /// The file's name in the data directory.

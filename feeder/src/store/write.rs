@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use scimesh_proto::binding::{Binding, Source, Voucher};
 
-use crate::directory::{Change, Directory, Group, Row, Slot, Token, User};
+use crate::directory::{Change, Directory, Group, Person, Release, Row, Slot, Token, User};
 use crate::schema::{Kind, Schema};
 
 /// Gives a new database its history and keys.
@@ -106,6 +107,8 @@ fn write(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
             "DELETE FROM members WHERE group_slot = ?1 AND member_slot = ?2",
             &[&group.0, &member.0],
         ),
+        Row::Release(tenant, release, lost) => write_release(transaction, *tenant, release, *lost),
+        Row::DropRelease(tenant, release) => drop_release(transaction, *tenant, release),
     }
 }
 
@@ -186,6 +189,58 @@ fn write_binding(
     }
 }
 
+fn write_release(
+    transaction: &Transaction<'_>,
+    tenant: u32,
+    release: &Release,
+    lost: Timestamp,
+) -> rusqlite::Result<()> {
+    let (external_id, slot) = person(release);
+    transaction
+        .prepare_cached(
+            "INSERT OR REPLACE INTO releases (tenant, attribute, value, external_id, slot, lost)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![
+            tenant,
+            release.name.attribute.as_str(),
+            &*release.name.value,
+            external_id,
+            slot,
+            lost.as_millisecond()
+        ])
+        .map(drop)
+}
+
+fn drop_release(
+    transaction: &Transaction<'_>,
+    tenant: u32,
+    release: &Release,
+) -> rusqlite::Result<()> {
+    let (external_id, slot) = person(release);
+    transaction
+        .prepare_cached(
+            "DELETE FROM releases WHERE tenant = ?1 AND attribute = ?2 AND value = ?3
+             AND external_id = ?4 AND slot = ?5",
+        )?
+        .execute(params![
+            tenant,
+            release.name.attribute.as_str(),
+            &*release.name.value,
+            external_id,
+            slot
+        ])
+        .map(drop)
+}
+
+/// No external id is empty, and no slot is 0.
+fn person(release: &Release) -> (&str, u32) {
+    match &release.person {
+        Person::ExternalId(external_id) => (external_id, 0),
+        Person::Resource(slot) => ("", slot.0),
+    }
+}
+
 fn write_extension(
     transaction: &Transaction<'_>,
     tenant: u32,
@@ -226,6 +281,7 @@ fn drop_tenant(transaction: &Transaction<'_>, number: u32) -> rusqlite::Result<(
         "DELETE FROM bindings WHERE tenant = ?1",
         "DELETE FROM trust_domains WHERE tenant = ?1",
         "DELETE FROM extensions WHERE tenant = ?1",
+        "DELETE FROM releases WHERE tenant = ?1",
         "DELETE FROM tokens WHERE tenant = ?1",
         "DELETE FROM tenants WHERE number = ?1",
     ] {

@@ -14,6 +14,7 @@ mod exposure;
 mod extensions;
 mod feed;
 mod feeder;
+mod holds;
 mod idps;
 mod lifecycle;
 mod manifests;

@@ -23,6 +23,7 @@ mod groups;
 mod idps;
 mod listing;
 mod log;
+mod reuse;
 mod rfc7643;
 mod rfc7644;
 mod search;

@@ -6,6 +6,7 @@
 mod administration;
 mod extensions;
 mod groups;
+mod holds;
 mod users;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use uuid::Uuid;
 
 use super::change::{Change, Touched};
 use super::group::Group;
+use super::release::Release;
 use super::tenant::Tenant;
 use super::token::Token;
 use super::user::{Slot, User};
@@ -123,6 +125,9 @@ pub enum Refused {
         /// The URN that was named.
         urn: String,
     },
+    /// No hold of this name has to end.
+    #[error("tenant {0:?} holds no such name")]
+    NoSuchHold(String),
     /// The tenant has no token of this id.
     #[error("tenant {tenant:?} has no token {id:?}")]
     NoSuchToken {
@@ -170,6 +175,10 @@ pub enum Row {
     Member(Slot, Slot),
     /// A direct membership is gone.
     DropMember(Slot, Slot),
+    /// A name was lost, or lost again, at this time.
+    Release(u32, Release, Timestamp),
+    /// It is held no longer.
+    DropRelease(u32, Release),
 }
 
 /// The next directory, in the making.
@@ -181,6 +190,7 @@ pub struct Draft {
     touched: Vec<(Arc<str>, Touched)>,
     bounds: Bounds,
     memberships: usize,
+    held: usize,
 }
 
 /// What a command made of a directory.
@@ -203,6 +213,7 @@ impl Draft {
             touched: Vec::new(),
             bounds: Bounds::default(),
             memberships: 0,
+            held: 0,
         }
     }
 
@@ -220,6 +231,11 @@ impl Draft {
     /// words can ask for a lot of it.
     pub(crate) fn memberships(&self) -> usize {
         self.memberships
+    }
+
+    /// How many names the command has given to somebody whom they do not mean yet, because they are held.
+    pub(crate) fn held(&self) -> usize {
+        self.held
     }
 
     /// The directory as this command has made it so far.
@@ -247,11 +263,13 @@ impl Draft {
         // A copy of a directory shares everything with it.
         let before = self.directory.clone();
         let (rows, touched) = (self.rows.len(), self.touched.len());
+        let held = self.held;
         let result = part(self);
         if result.is_err() {
             self.directory = before;
             self.rows.truncate(rows);
             self.touched.truncate(touched);
+            self.held = held;
         }
         result
     }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::{Draft, Refused, Row};
 use crate::directory::change::{Name, Touched};
+use crate::directory::release::{gained, lost};
 use crate::directory::tenant::Tenant;
 use crate::directory::user::{Attributes, Meta, Slot, User};
 
@@ -22,7 +23,7 @@ impl Draft {
         let slot = self.next_slot();
         let user = User::new(slot, id, meta, &attributes)?;
         user.check_name()?;
-        self.put_user(tenant, user, Vec::new())
+        self.put_user(tenant, user, None)
     }
 
     /// Gives a user other attributes. The same ones change nothing, not even `meta`.
@@ -40,22 +41,15 @@ impl Draft {
         if user.identity.user_name != old.identity.user_name {
             user.check_name()?;
         }
-        let before = if user.identity == old.identity {
-            None
-        } else {
-            Some(old.names().collect())
-        };
-        match before {
-            Some(before) => self.put_user(tenant, user, before),
-            None => {
-                let user = Arc::new(user);
-                let held = self.tenant_mut(tenant)?;
-                held.put_user(user.clone());
-                let number = held.number;
-                self.rows.push(Row::User(number, user.clone()));
-                Ok(user)
-            }
+        if user.identity != old.identity {
+            return self.put_user(tenant, user, Some(&old));
         }
+        let user = Arc::new(user);
+        let held = self.tenant_mut(tenant)?;
+        held.put_user(user.clone());
+        let number = held.number;
+        self.rows.push(Row::User(number, user.clone()));
+        Ok(user)
     }
 
     /// A user goes, and with it its memberships.
@@ -64,6 +58,7 @@ impl Draft {
         self.leave_groups(tenant, old.slot)?;
         let held = self.tenant_mut(tenant)?;
         held.drop_user(old.slot);
+        self.release(tenant, &old, lost(&old, None))?;
         let held = self.tenant(tenant)?.clone();
         let names = old.names().collect();
         self.touch(&held, Touched::User { names });
@@ -76,24 +71,33 @@ impl Draft {
         user.cloned().ok_or(Refused::NoSuchUser(id))
     }
 
-    /// Puts a user in whose identity is new; `names` are those that it had.
+    /// Puts a user in whose identity is new; `old` is what it was, if it was there.
     fn put_user(
         &mut self,
         tenant: &str,
         user: User,
-        mut names: Vec<Name>,
+        old: Option<&User>,
     ) -> Result<Arc<User>, Refused> {
         let held = self.tenant(tenant)?.clone();
         if name_taken(&held, &user) {
             return Err(Refused::UserNameTaken);
         }
+        let gained = gained(old, &user);
+        if !gained.is_empty() {
+            self.bounds.admit_names(&held)?;
+        }
         let user = Arc::new(user);
+        let mut names: Vec<Name> = old.map_or(Vec::new(), |old| old.names().collect());
         for name in user.names() {
             if !names.contains(&name) {
                 names.push(name);
             }
         }
         self.tenant_mut(tenant)?.put_user(user.clone());
+        if let Some(old) = old {
+            self.release(tenant, old, lost(old, Some(&user)))?;
+        }
+        self.count_held(tenant, &gained)?;
         self.touch(&held, Touched::User { names });
         self.rows.push(Row::User(held.number, user.clone()));
         Ok(user)
