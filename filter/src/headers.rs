@@ -3,6 +3,8 @@
 //!
 //! Values are any bytes: nothing here takes them for text.
 
+use scimesh_engine::Headers;
+
 /// What decides of a request's headers.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct RequestHeaders<'a> {
@@ -10,6 +12,7 @@ pub(crate) struct RequestHeaders<'a> {
     /// None for CONNECT.
     pub(crate) path: Option<&'a [u8]>,
     pub(crate) authority: &'a [u8],
+    content_type: &'a [u8],
 }
 
 impl<'a> RequestHeaders<'a> {
@@ -18,28 +21,56 @@ impl<'a> RequestHeaders<'a> {
         let mut method = None;
         let mut path = None;
         let mut authority = None;
-        let (count, mut sizes) = number(map)?;
-        let mut rest = sizes.get(count.checked_mul(8)?..)?;
-        for _ in 0..count {
-            let (name_size, after) = number(sizes)?;
-            let (value_size, after) = number(after)?;
-            sizes = after;
-            let (name, after) = text(rest, name_size)?;
-            let (value, after) = text(after, value_size)?;
-            rest = after;
-            match name {
-                b":method" => method = Some(value),
-                b":path" => path = Some(value),
-                b":authority" => authority = Some(value),
-                _ => {}
-            }
-        }
+        let mut content_type = None;
+        for_each(map, |name, value| match name {
+            b":method" => method = Some(value),
+            b":path" => path = Some(value),
+            b":authority" => authority = Some(value),
+            b"content-type" => content_type = Some(value),
+            _ => {}
+        })?;
         Some(RequestHeaders {
             method: method?,
             path,
             authority: authority.unwrap_or_default(),
+            content_type: content_type.unwrap_or_default(),
         })
     }
+
+    /// Whether Envoy takes the request for gRPC, and so gives its own responses to it that form.
+    pub(crate) fn is_grpc(&self) -> bool {
+        let subtype = self.content_type.strip_prefix(b"application/grpc");
+        self.path.is_some() && matches!(subtype, Some([] | [b'+', ..]))
+    }
+}
+
+/// The names in a map that an upstream might take for one of `own`, each once; none if the map is broken.
+pub(crate) fn claimed<'a>(map: &'a [u8], own: &Headers) -> Option<Vec<&'a [u8]>> {
+    let mut names = Vec::new();
+    for_each(map, |name, _| {
+        if own.claims(name) {
+            names.push(name);
+        }
+    })?;
+    names.sort_unstable();
+    names.dedup();
+    Some(names)
+}
+
+/// None if the map is broken; some of it may have been visited then.
+fn for_each<'a>(map: &'a [u8], mut visit: impl FnMut(&'a [u8], &'a [u8])) -> Option<()> {
+    let (count, mut sizes) = number(map)?;
+    let mut rest = sizes.get(count.checked_mul(8)?..)?;
+    for _ in 0..count {
+        let (name_size, after) = number(sizes)?;
+        let (value_size, after) = number(after)?;
+        sizes = after;
+        let (name, after) = text(rest, name_size)?;
+        let (value, after) = text(after, value_size)?;
+        rest = after;
+        visit(name, value);
+    }
+    Some(())
 }
 
 fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
@@ -53,16 +84,18 @@ fn text(bytes: &[u8], size: usize) -> Option<(&[u8], &[u8])> {
 }
 
 /// Writes a map for the host.
-pub(crate) fn encode(headers: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn encode(headers: &[(&str, impl AsRef<str>)]) -> Vec<u8> {
     let size = |text: &str| (text.len() as u32).to_le_bytes();
     let mut map = Vec::from((headers.len() as u32).to_le_bytes());
     for (name, value) in headers {
         map.extend(size(name));
-        map.extend(size(value));
+        map.extend(size(value.as_ref()));
     }
-    for text in headers.iter().flat_map(|(name, value)| [name, value]) {
-        map.extend(text.as_bytes());
-        map.push(0);
+    for (name, value) in headers {
+        for text in [name, value.as_ref()] {
+            map.extend(text.as_bytes());
+            map.push(0);
+        }
     }
     map
 }
@@ -83,6 +116,7 @@ mod tests {
             method: b"GET",
             path: Some(b"/a?b"),
             authority: b"svc.example.com:8080",
+            content_type: b"",
         };
         assert_eq!(RequestHeaders::read(&map), Some(read));
     }
@@ -100,6 +134,29 @@ mod tests {
     fn a_connect_has_no_path() {
         let map = encode(&[(":method", "CONNECT"), (":authority", "a:1")]);
         assert_eq!(RequestHeaders::read(&map).unwrap().path, None);
+    }
+
+    #[test]
+    fn grpc_is_what_envoy_takes_for_it() {
+        let is_grpc = |content_type: &str, path: &str| {
+            let map = encode(&[
+                (":method", "POST"),
+                (path, "/a.B/C"),
+                ("content-type", content_type),
+            ]);
+            RequestHeaders::read(&map).unwrap().is_grpc()
+        };
+        assert!(is_grpc("application/grpc", ":path"));
+        assert!(is_grpc("application/grpc+proto", ":path"));
+        for other in [
+            "application/grpc-web",
+            "application/grpcx",
+            "application/gr",
+            "",
+        ] {
+            assert!(!is_grpc(other, ":path"), "{other}");
+        }
+        assert!(!is_grpc("application/grpc", "x-path"));
     }
 
     #[test]

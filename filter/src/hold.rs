@@ -10,7 +10,8 @@ use scimesh_engine::Moment;
 use crate::session::elapsed;
 use crate::vm::Plugin;
 
-/// The requests of one VM that wait, in the order of their arrival (the host's context ids grow).
+/// The requests of one VM that wait, in the order of their arrival (the host's context ids grow, and each filter in a
+/// request's chain has one of its own).
 #[derive(Default)]
 pub(crate) struct Holds {
     waiting: BTreeMap<u32, Held>,
@@ -21,12 +22,21 @@ struct Held {
     since: Moment,
 }
 
+impl Drop for Held {
+    fn drop(&mut self) {
+        let held = &self.plugin.held;
+        held.set(held.get().saturating_sub(1));
+    }
+}
+
 impl Holds {
-    /// Takes a request in, unless the VM holds as many already as the request's policy admits.
+    /// Takes a request in, unless as many of its policy's wait already as that admits: no policy fills another's places.
     pub(crate) fn take(&mut self, context: u32, plugin: &Rc<Plugin>, now: Moment) -> bool {
-        if self.waiting.len() >= plugin.policy.hold().requests {
+        let held = plugin.held.get();
+        if held >= plugin.policy.hold().requests {
             return false;
         }
+        plugin.held.set(held + 1);
         let held = Held {
             plugin: plugin.clone(),
             since: now,
@@ -55,7 +65,7 @@ impl Holds {
             ready(&held.plugin) || elapsed(held.since, now) >= held.plugin.policy.hold().timeout
         });
         released
-            .map(|(context, held)| (context, held.plugin))
+            .map(|(context, held)| (context, held.plugin.clone()))
             .collect()
     }
 }

@@ -14,6 +14,8 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType, StreamType};
 use scimesh_engine::Moment;
 
+use crate::refusal::Refusal;
+
 /// The host refused a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{call} answered {status}")]
@@ -26,7 +28,7 @@ pub(crate) struct HostError {
 impl HostError {
     /// The host gave headers that are no header map.
     pub(crate) const UNREADABLE_HEADERS: HostError = HostError {
-        call: "request_headers",
+        call: "header_map",
         status: OK,
     };
 }
@@ -43,6 +45,14 @@ unsafe extern "C" {
         size: *mut usize,
     ) -> u32;
     fn proxy_get_header_map_pairs(map: MapType, data: *mut *mut u8, size: *mut usize) -> u32;
+    fn proxy_remove_header_map_value(map: MapType, name: *const u8, name_size: usize) -> u32;
+    fn proxy_replace_header_map_value(
+        map: MapType,
+        name: *const u8,
+        name_size: usize,
+        value: *const u8,
+        value_size: usize,
+    ) -> u32;
     fn proxy_get_property(
         path: *const u8,
         path_size: usize,
@@ -172,14 +182,36 @@ fn buffer(call: &'static str, buffer: BufferType, size: usize) -> Result<Vec<u8>
     })
 }
 
-/// All headers of the request, as [`crate::headers`] reads them. One call for all of them costs little more than one
-/// for one of them.
-pub(crate) fn request_headers() -> Result<Vec<u8>, HostError> {
+/// All headers of the request, or all trailers, as [`crate::headers`] reads them. One call for all of them costs little more
+/// than one for one of them.
+pub(crate) fn header_map(map: MapType) -> Result<Vec<u8>, HostError> {
     // SAFETY: the host writes one pointer and one size.
-    let bytes = taken("request_headers", |data, size| unsafe {
-        proxy_get_header_map_pairs(MapType::HttpRequestHeaders, data, size)
+    let bytes = taken("header_map", |data, size| unsafe {
+        proxy_get_header_map_pairs(map, data, size)
     })?;
     Ok(bytes.unwrap_or_default())
+}
+
+/// Takes all headers of this name away, in any case.
+pub(crate) fn remove_header(map: MapType, name: &[u8]) -> Result<(), HostError> {
+    // SAFETY: the host only reads.
+    let status = unsafe { proxy_remove_header_map_value(map, name.as_ptr(), name.len()) };
+    done("remove_header", status)
+}
+
+/// Gives the request one header of this name, with this value.
+pub(crate) fn set_request_header(name: &str, value: &str) -> Result<(), HostError> {
+    // SAFETY: the host only reads.
+    let status = unsafe {
+        proxy_replace_header_map_value(
+            MapType::HttpRequestHeaders,
+            name.as_ptr(),
+            name.len(),
+            value.as_ptr(),
+            value.len(),
+        )
+    };
+    done("set_request_header", status)
 }
 
 /// A property of the request, or none. A value that the host can't write as bytes (null) is an error.
@@ -199,26 +231,21 @@ pub(crate) fn set_property(name: &str, value: &[u8]) -> Result<(), HostError> {
     done("set_property", status)
 }
 
-/// Answers the request here. Envoy turns it into gRPC if the request is.
-pub(crate) fn send_local_response(
-    status: u16,
-    details: &str,
-    headers: &[(&str, &str)],
-    body: &str,
-) -> Result<(), HostError> {
+/// Answers the request here. Envoy gives the response its form: gRPC if the request is, without a body to HEAD.
+pub(crate) fn send_local_response(refusal: &Refusal) -> Result<(), HostError> {
     const NO_GRPC_STATUS: i32 = -1;
-    let headers = crate::headers::encode(headers);
+    let headers = crate::headers::encode(&refusal.headers);
     // SAFETY: the host only reads.
     let status = unsafe {
         proxy_send_local_response(
-            status.into(),
-            details.as_ptr(),
-            details.len(),
-            body.as_ptr(),
-            body.len(),
+            refusal.status.into(),
+            refusal.details.as_ptr(),
+            refusal.details.len(),
+            refusal.body.as_ptr(),
+            refusal.body.len(),
             headers.as_ptr(),
             headers.len(),
-            NO_GRPC_STATUS,
+            refusal.grpc_status.map_or(NO_GRPC_STATUS, i32::from),
         )
     };
     done("send_local_response", status)

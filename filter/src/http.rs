@@ -51,7 +51,14 @@ impl HttpContext for Http {
         self.follow()
     }
 
+    /// Trailers come once, held or not: a request that is let go on later takes them along as they are then.
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        if let (Some(Answer::GoesOn | Answer::Held), Some(plugin)) = (&self.answer, &self.plugin)
+            && let Some(refused) = request::ends(plugin)
+        {
+            vm::with(|vm| vm.holds.forget(self.id));
+            self.answer = Some(refused);
+        }
         self.follow()
     }
 }

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! Root (one a policy) --ticks, messages--> vm::Vm --> Feed { Replica, Lease, Session }  (one a feed and scope; outlives policies)
-//! Http (one a request) --> request::answer --> scimesh_engine::decide --> verdict | problem | hold
+//! Http (one a request) --> request::answer --> scimesh_engine::decide --> headers, verdict | refusal | hold
 //! ```
 //!
-//! Only [`host`] calls the host. [`session`], [`hold`], [`vm`], [`claims`], [`connection`], [`headers`] and [`problem`] are pure, and
-//! tested natively. Nothing here panics: a trap takes the whole worker's VM with it.
+//! Only [`host`] calls the host. [`session`], [`hold`], [`vm`], [`claims`], [`connection`], [`headers`], [`refusal`] and
+//! [`problem`] are pure, and tested natively. Nothing here panics: a trap takes the whole worker's VM with it.
 
 mod claims;
 mod connection;
@@ -15,6 +15,7 @@ mod hold;
 mod host;
 mod http;
 mod problem;
+mod refusal;
 mod request;
 mod root;
 mod session;

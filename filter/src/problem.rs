@@ -25,7 +25,8 @@ pub(crate) fn body(reason: Reason) -> String {
     )
 }
 
-fn detail(reason: Reason) -> &'static str {
+/// For people; no character of it needs escaping, in JSON or in a quoted string of HTTP.
+pub(crate) fn detail(reason: Reason) -> &'static str {
     match reason {
         Reason::Public | Reason::Permitted => "Allowed.",
         Reason::NoToken => "A valid token is required.",

@@ -7,15 +7,16 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use proxy_wasm::types::{Action, LogLevel};
-use scimesh_engine::{Decision, Mode, Moment, Reason, Request, decide};
+use proxy_wasm::types::{Action, LogLevel, MapType};
+use scimesh_engine::{Decision, Headers, Mode, Moment, Reason, Request, decide};
 
 use crate::claims::Token;
 use crate::connection::Downstream;
-use crate::headers::RequestHeaders;
+use crate::headers::{self, RequestHeaders};
 use crate::host::{self, HostError};
-use crate::vm::{self, Plugin};
-use crate::{problem, stats};
+use crate::refusal::Refusal;
+use crate::stats;
+use crate::vm::{self, Feed, Plugin};
 
 const ALLOW: &[u8] = b"allow";
 
@@ -39,16 +40,7 @@ impl Answer {
 
 /// Answers the request of `context`, which is the effective one. Without a plugin nothing can be decided: refused.
 pub(crate) fn arrives(context: u32, plugin: Option<&Rc<Plugin>>) -> Answer {
-    let Some(plugin) = plugin else {
-        attempt(stats::count_failure(Reason::Misconfigured));
-        return refuse(Reason::Misconfigured);
-    };
-    match judge(plugin) {
-        Ok((_, Some(since))) if vm::with(|vm| vm.holds.take(context, plugin, since)) => {
-            Answer::Held
-        }
-        judged => conclude(plugin, judged.map(|(decision, _)| decision)),
-    }
+    answer(plugin, Some(context))
 }
 
 /// Answers the held requests that can be answered. `root` is the effective context, and is so again afterwards.
@@ -62,20 +54,98 @@ pub(crate) fn settle(root: u32, now: Moment) {
         if host::set_effective_context(context).is_err() {
             continue;
         }
-        let judged = judge(&plugin);
-        let answer = conclude(&plugin, judged.map(|(decision, _)| decision));
-        if let Answer::GoesOn = answer {
+        if let Answer::GoesOn = answer(Some(&plugin), None) {
             attempt(host::resume_request());
         }
     }
     attempt(host::set_effective_context(root));
 }
 
-/// Asks the engine. If the request may wait for its feed's first content, also tells since when.
-fn judge(plugin: &Plugin) -> Result<(Decision, Option<Moment>), HostError> {
+/// The trailers of a request have come that goes on, or may yet. Returns the refusal if they can't.
+pub(crate) fn ends(plugin: &Plugin) -> Option<Answer> {
+    let own = plugin.policy.headers();
+    if own.is_empty() {
+        return None;
+    }
+    const TRAILERS: MapType = MapType::HttpRequestTrailers;
+    let cleaned = host::header_map(TRAILERS).and_then(|map| clean(TRAILERS, &map, own));
+    let error = cleaned.err()?;
+    complain(error);
+    attempt(stats::count_failure(Reason::Misconfigured));
+    // What its headers said can't be asked any more; Envoy turns the problem into gRPC if it is.
+    Some(refuse(Reason::Misconfigured, false))
+}
+
+/// Answers the effective context's request, or, if it has somewhere to wait, holds it.
+fn answer(plugin: Option<&Rc<Plugin>>, waiting: Option<u32>) -> Answer {
+    let map = host::header_map(MapType::HttpRequestHeaders);
+    let headers = map.as_deref().map_err(|error| *error).and_then(|map| {
+        let headers = RequestHeaders::read(map).ok_or(HostError::UNREADABLE_HEADERS)?;
+        Ok((map, headers))
+    });
+    let grpc = headers.as_ref().is_ok_and(|(_, headers)| headers.is_grpc());
+    let Some(plugin) = plugin else {
+        attempt(stats::count_failure(Reason::Misconfigured));
+        return refuse(Reason::Misconfigured, grpc);
+    };
+    let judged = headers.as_ref().map_err(|error| *error);
+    let judged = judged.and_then(|(_, headers)| judge(plugin, headers));
+    let judged = judged.unwrap_or_else(|error| {
+        complain(error);
+        // Refused, except under a SHADOW policy, which refuses nothing.
+        Judged::failed(plugin.policy.mode() == Mode::Shadow)
+    });
+    if let (Some(since), Some(context)) = (judged.waits, waiting)
+        && vm::with(|vm| vm.holds.take(context, plugin, since))
+    {
+        return Answer::Held;
+    }
+    let mut decision = judged.decision;
+    if decision.allowed
+        && let Err(error) = headers.and_then(|(map, _)| let_go(plugin, map, &judged.tells))
+    {
+        complain(error);
+        // Under a SHADOW policy as well: the upstream would believe what the client wrote.
+        decision = Judged::failed(false).decision;
+    }
+    attempt(stats::count(&decision));
+    if decision.allowed {
+        Answer::GoesOn
+    } else {
+        refuse(decision.reason, grpc)
+    }
+}
+
+struct Judged<'p> {
+    decision: Decision,
+    /// What the upstream is told of it, names and values.
+    tells: Vec<(&'p str, String)>,
+    /// Since when, if the request may wait for its feed's first content.
+    waits: Option<Moment>,
+}
+
+impl Judged<'_> {
+    fn failed(goes_on: bool) -> Judged<'static> {
+        let decision = Decision {
+            allowed: goes_on,
+            reason: Reason::Misconfigured,
+            rule: None,
+            subject: None,
+            shadowed: Vec::new(),
+            would_refuse: goes_on.then_some(Reason::Misconfigured),
+        };
+        Judged {
+            decision,
+            tells: Vec::new(),
+            waits: None,
+        }
+    }
+}
+
+/// Asks the engine.
+fn judge<'p>(plugin: &'p Plugin, headers: &RequestHeaders<'_>) -> Result<Judged<'p>, HostError> {
+    let policy = &plugin.policy;
     let now = host::now()?;
-    let headers = host::request_headers()?;
-    let headers = RequestHeaders::read(&headers).ok_or(HostError::UNREADABLE_HEADERS)?;
     let token = Token::of_request(host::property);
     let connection = Downstream::new(host::property);
     let request = Request {
@@ -86,64 +156,47 @@ fn judge(plugin: &Plugin) -> Result<(Decision, Option<Moment>), HostError> {
         token: token.as_ref().map(|token| token as _),
     };
     Ok(vm::with(|vm| {
-        let Some(feed) = vm.feed(plugin) else {
-            let decision = decide(&plugin.policy, None, &Default::default(), &request, now);
-            return (decision, None);
-        };
-        let mut decision = decide(&plugin.policy, feed.snapshot(), feed.lease(), &request, now);
+        let feed = vm.feed(plugin);
+        let snapshot = feed.and_then(Feed::snapshot);
+        let lease = feed.map(Feed::lease).copied().unwrap_or_default();
+        let mut decision = decide(policy, snapshot, &lease, &request, now);
         let waits = !decision.allowed
             && matches!(decision.reason, Reason::NoSnapshot | Reason::LeaseEnded)
-            && !feed.has_begun(plugin, now);
-        if decision.reason == Reason::NoSnapshot && feed.cluster_missing() {
+            && feed.is_some_and(|feed| !feed.has_begun(plugin, now));
+        if decision.reason == Reason::NoSnapshot && feed.is_some_and(Feed::cluster_missing) {
             decision.reason = Reason::FeedClusterMissing;
             decision.would_refuse = decision.would_refuse.and(Some(decision.reason));
         }
-        (decision, waits.then_some(now))
+        Judged {
+            tells: policy.headers().values(policy, snapshot, &decision),
+            decision,
+            waits: waits.then_some(now),
+        }
     }))
 }
 
-/// Does what was decided. What could not be is refused, except under a SHADOW policy, which refuses nothing.
-fn conclude(plugin: &Plugin, decided: Result<Decision, HostError>) -> Answer {
-    let done = decided.and_then(|decision| {
-        if decision.allowed {
-            host::set_property(&plugin.verdict, ALLOW)?;
-        }
-        Ok(decision)
-    });
-    let decision = done.unwrap_or_else(|error| {
-        complain(error);
-        let shadow = plugin.policy.mode() == Mode::Shadow;
-        Decision {
-            allowed: shadow,
-            reason: Reason::Misconfigured,
-            rule: None,
-            subject: None,
-            shadowed: Vec::new(),
-            would_refuse: shadow.then_some(Reason::Misconfigured),
-        }
-    });
-    attempt(stats::count(&decision));
-    if decision.allowed {
-        Answer::GoesOn
-    } else {
-        refuse(decision.reason)
+/// Prepares a request to go on: what the client wrote in our name is gone first, and the verdict comes last.
+fn let_go(plugin: &Plugin, map: &[u8], tells: &[(&str, String)]) -> Result<(), HostError> {
+    clean(MapType::HttpRequestHeaders, map, plugin.policy.headers())?;
+    for (name, value) in tells {
+        host::set_request_header(name, value)?;
     }
+    host::set_property(&plugin.verdict, ALLOW)
 }
 
-fn refuse(reason: Reason) -> Answer {
-    let mut headers = vec![("content-type", problem::MEDIA_TYPE)];
-    if reason.status() == 401 {
-        // RFC 9110 section 15.5.2: a 401 carries a challenge; RFC 6750 section 3: this one.
-        headers.push(("www-authenticate", "Bearer"));
+/// Removes what an upstream might take for ours.
+fn clean(kind: MapType, map: &[u8], own: &Headers) -> Result<(), HostError> {
+    if own.is_empty() {
+        return Ok(());
     }
-    let details = format!("scimesh_{reason}");
-    let body = problem::body(reason);
-    attempt(host::send_local_response(
-        reason.status(),
-        &details,
-        &headers,
-        &body,
-    ));
+    let claimed = headers::claimed(map, own).ok_or(HostError::UNREADABLE_HEADERS)?;
+    claimed
+        .into_iter()
+        .try_for_each(|name| host::remove_header(kind, name))
+}
+
+fn refuse(reason: Reason, grpc: bool) -> Answer {
+    attempt(host::send_local_response(&Refusal::new(reason, grpc)));
     Answer::Refused
 }
 

@@ -5,7 +5,7 @@
 //! is shared by all root contexts that ask for the same scope of the same cluster, and the oldest of them keeps its
 //! stream. Pure: no host calls, so nothing can re-enter while this is borrowed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
@@ -39,6 +39,8 @@ pub(crate) struct Plugin {
     pub(crate) policy: Policy,
     /// Filter state `wasm.<this>` of a request that may go on: what the RBAC filter behind this one asks for.
     pub(crate) verdict: String,
+    /// How many of its requests wait.
+    pub(crate) held: Cell<usize>,
     feed: u32,
     joined: Moment,
 }
@@ -150,6 +152,7 @@ impl Vm {
                 Some(name) => format!("{VERDICT}_{name}"),
             },
             policy,
+            held: Cell::default(),
             feed: id,
             joined: now,
         })

@@ -17,6 +17,17 @@ pub enum Delivery<'a> {
     Static(&'a Value),
     /// By extension discovery, as Istio does it, from this file.
     Discovery(&'a Path),
+    /// In the bootstrap, several in one chain; the backstop demands the verdict of each.
+    Several(&'a [Named]),
+}
+
+/// One of several filters.
+#[derive(Debug, Clone)]
+pub struct Named {
+    /// The policy's name, if it has one: what the backstop goes by.
+    pub name: Option<String>,
+    /// The filter's configuration; see [`wasm`].
+    pub config: Value,
 }
 
 /// What differs between one proxy and another.
@@ -62,6 +73,8 @@ impl Bootstrap<'_> {
                     // Envoy's own limit is 60 KiB of headers in all; the filter shall see such a request.
                     "max_request_headers_kb": 96,
                     "stream_idle_timeout": "0s",
+                    // Over HTTP/2 trailers pass in any case.
+                    "http_protocol_options": { "enable_trailers": true },
                     "upgrade_configs": [{ "upgrade_type": "websocket" }],
                     "route_config": { "virtual_hosts": [{
                         "name": "all",
@@ -71,7 +84,7 @@ impl Bootstrap<'_> {
                             "route": { "cluster": "upstream", "timeout": "0s" },
                         }],
                     }] },
-                    "http_filters": [self.jwt_authn(), self.filter(), backstop(), router()],
+                    "http_filters": self.http_filters(),
                 },
             }] }],
         })
@@ -115,20 +128,39 @@ impl Bootstrap<'_> {
         })
     }
 
-    fn filter(&self) -> Value {
-        match self.filter {
-            Delivery::Static(config) => json!({ "name": "scimesh", "typed_config": config }),
-            Delivery::Discovery(path) => json!({
-                "name": "scimesh",
-                "config_discovery": {
-                    "config_source": {
-                        "resource_api_version": "V3",
-                        "path_config_source": { "path": path },
+    fn http_filters(&self) -> Vec<Value> {
+        let mut filters = vec![self.jwt_authn()];
+        let demanded = match self.filter {
+            Delivery::Static(config) => {
+                filters.push(json!({ "name": "scimesh", "typed_config": config }));
+                vec![verdict(None)]
+            }
+            Delivery::Discovery(path) => {
+                filters.push(json!({
+                    "name": "scimesh",
+                    "config_discovery": {
+                        "config_source": {
+                            "resource_api_version": "V3",
+                            "path_config_source": { "path": path },
+                        },
+                        "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
                     },
-                    "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
-                },
-            }),
-        }
+                }));
+                vec![verdict(None)]
+            }
+            Delivery::Several(chain) => {
+                filters.extend(chain.iter().map(|filter| {
+                    let name = filter.name.as_deref().unwrap_or("unnamed");
+                    json!({ "name": format!("scimesh-{name}"), "typed_config": filter.config })
+                }));
+                chain
+                    .iter()
+                    .map(|one| verdict(one.name.as_deref()))
+                    .collect()
+            }
+        };
+        filters.extend([backstop(&demanded), router()]);
+        filters
     }
 }
 
@@ -157,6 +189,11 @@ pub fn wasm(module: &Path, plugin_config: &str, resource_version: Option<&str>) 
     })
 }
 
+/// A filter that does nothing: what is in the chain in place of one that Envoy has left out.
+pub fn nothing() -> Value {
+    json!({ "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors" })
+}
+
 /// What the watched file holds under [`Delivery::Discovery`].
 pub fn discovery_response(version: &str, config: &Value) -> Value {
     json!({
@@ -169,8 +206,17 @@ pub fn discovery_response(version: &str, config: &Value) -> Value {
     })
 }
 
-/// Only what the filter allowed, word by word, goes on: the backstop for a filter that Envoy left out.
-fn backstop() -> Value {
+/// Filter state that only a policy of this name sets; no request can.
+fn verdict(policy: Option<&str>) -> Value {
+    let key = match policy {
+        None => "wasm.scimesh_verdict".to_owned(),
+        Some(name) => format!("wasm.scimesh_verdict_{name}"),
+    };
+    json!({ "filter_state": { "key": key, "string_match": { "exact": "allow" } } })
+}
+
+/// Only what every filter allowed, word by word, goes on: the backstop for a filter that Envoy left out.
+fn backstop(verdicts: &[Value]) -> Value {
     json!({
         "name": "envoy.filters.http.rbac",
         "typed_config": {
@@ -179,10 +225,7 @@ fn backstop() -> Value {
                 "action": "ALLOW",
                 "policies": { "scimesh-verdict": {
                     "permissions": [{ "any": true }],
-                    "principals": [{ "filter_state": {
-                        "key": "wasm.scimesh_verdict",
-                        "string_match": { "exact": "allow" },
-                    } }],
+                    "principals": [{ "and_ids": { "ids": verdicts } }],
                 } },
             },
         },
@@ -202,7 +245,7 @@ fn cluster(name: &str, endpoint: SocketAddr, http2: bool) -> Value {
     let protocol = if http2 {
         json!({ "http2_protocol_options": {} })
     } else {
-        json!({ "http_protocol_options": {} })
+        json!({ "http_protocol_options": { "enable_trailers": true } })
     };
     json!({
         "name": name,

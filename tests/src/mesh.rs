@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::address;
-use crate::bootstrap::{Bootstrap, Delivery, FEED_CLUSTER};
+use crate::bootstrap::{Bootstrap, Delivery, FEED_CLUSTER, Named, nothing};
 use crate::envoy::{Answer, Envoy, discovery_file, filter_config, publish};
 use crate::eventually::eventually;
 use crate::feeder::Feeder;
@@ -44,6 +44,8 @@ pub fn payments_policy() -> Value {
 /// What one story wants otherwise than the others.
 pub struct Plan {
     plugin_config: String,
+    others: Vec<String>,
+    left_out: Option<usize>,
     discovered: bool,
     feed_cluster: bool,
     feeder_stopped: bool,
@@ -59,10 +61,45 @@ impl Plan {
     pub fn with_text(plugin_config: &str) -> Plan {
         Plan {
             plugin_config: plugin_config.to_owned(),
+            others: Vec::new(),
+            left_out: None,
             discovered: false,
             feed_cluster: true,
             feeder_stopped: false,
         }
+    }
+
+    /// Another filter behind those before it, with this pluginConfig, in the same VM.
+    pub fn and(mut self, policy: &Value) -> Plan {
+        self.others.push(policy.to_string());
+        self
+    }
+
+    /// Envoy leaves this one of several filters out, as it does when one fails on a worker.
+    pub fn left_out(self, filter: usize) -> Plan {
+        Plan {
+            left_out: Some(filter),
+            ..self
+        }
+    }
+
+    /// The filters of [`Delivery::Several`].
+    fn chain(&self) -> Result<Vec<Named>> {
+        let mut chain = Vec::new();
+        for text in std::iter::once(&self.plugin_config).chain(&self.others) {
+            let config = if self.left_out == Some(chain.len()) {
+                nothing()
+            } else {
+                filter_config(text, None)?
+            };
+            let policy: Value = serde_json::from_str(text)?;
+            let name = policy
+                .get("name")
+                .and_then(Value::as_str)
+                .map(str::to_owned);
+            chain.push(Named { name, config });
+        }
+        Ok(chain)
     }
 
     /// The filter's configuration comes by extension discovery.
@@ -144,6 +181,8 @@ impl Mesh {
         if plan.discovered {
             publish(dir, "1", &config)?;
         }
+        let several = !plan.others.is_empty();
+        let chain = if several { plan.chain()? } else { Vec::new() };
         let bootstrap = Bootstrap {
             listen: address::free()?,
             admin: address::free()?,
@@ -152,6 +191,8 @@ impl Mesh {
             issuers: &[acme.issuer.clone(), globex.issuer.clone(), stranger.clone()],
             filter: if plan.discovered {
                 Delivery::Discovery(&discovery)
+            } else if several {
+                Delivery::Several(&chain)
             } else {
                 Delivery::Static(&config)
             },

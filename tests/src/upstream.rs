@@ -9,16 +9,30 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::{any, get};
 use futures::stream;
+use http_body_util::BodyExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-/// `METHOD path` of each request.
-type Arrivals = Arc<Mutex<Vec<String>>>;
+type Arrivals = Arc<Mutex<Vec<Arrival>>>;
 
-/// A running service: `/stream` sends a line every 20 ms for ever, every other path answers 200.
+/// A request as it reached the service.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    /// `METHOD path`.
+    pub line: String,
+    /// The header fields.
+    pub headers: HeaderMap,
+    /// The trailer fields; of requests to `/trailers` alone, whose bodies are read.
+    pub trailers: HeaderMap,
+}
+
+/// A running service: `/stream` sends a line every 20 ms for ever, every other path answers 200; `/trailers` when the request
+/// has ended.
 pub struct Upstream {
     address: SocketAddr,
     arrivals: Arrivals,
@@ -31,6 +45,7 @@ impl Upstream {
         let arrivals = Arrivals::default();
         let router = Router::new()
             .route("/stream", get(endless))
+            .route("/trailers", any(whole))
             .fallback(any(hello))
             .with_state(arrivals.clone());
         let listener = TcpListener::bind(address)
@@ -52,8 +67,13 @@ impl Upstream {
         self.address
     }
 
-    /// All that has arrived since the last call.
+    /// All that has arrived since the last call: `METHOD path` of each request.
     pub fn take_arrivals(&self) -> Vec<String> {
+        self.take_requests().into_iter().map(|a| a.line).collect()
+    }
+
+    /// The same, with all that the service was told.
+    pub fn take_requests(&self) -> Vec<Arrival> {
         std::mem::take(&mut *self.arrivals.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -64,21 +84,37 @@ impl Drop for Upstream {
     }
 }
 
-fn note(arrivals: &Arrivals, request: &Request) -> String {
-    let line = format!("{} {}", request.method(), request.uri());
+fn note(arrivals: &Arrivals, head: &Parts, trailers: HeaderMap) -> String {
+    let line = format!("{} {}", head.method, head.uri);
     arrivals
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .push(line.clone());
+        .push(Arrival {
+            line: line.clone(),
+            headers: head.headers.clone(),
+            trailers,
+        });
     line
 }
 
 async fn hello(State(arrivals): State<Arrivals>, request: Request) -> String {
-    format!("upstream saw {}\n", note(&arrivals, &request))
+    let (head, _) = request.into_parts();
+    let line = note(&arrivals, &head, HeaderMap::new());
+    format!("upstream saw {line}\n")
+}
+
+async fn whole(State(arrivals): State<Arrivals>, request: Request) -> Result<String, StatusCode> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await;
+    let body = body.map_err(|_| StatusCode::BAD_REQUEST)?;
+    let trailers = body.trailers().cloned().unwrap_or_default();
+    let line = note(&arrivals, &head, trailers);
+    Ok(format!("upstream saw {line}\n"))
 }
 
 async fn endless(State(arrivals): State<Arrivals>, request: Request) -> Response {
-    note(&arrivals, &request);
+    let (head, _) = request.into_parts();
+    note(&arrivals, &head, HeaderMap::new());
     let lines = stream::unfold(0u64, |n| async move {
         tokio::time::sleep(Duration::from_millis(20)).await;
         Some((Ok::<_, Infallible>(Bytes::from(format!("{n}\n"))), n + 1))

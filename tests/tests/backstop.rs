@@ -1,12 +1,11 @@
 //! What happens when Envoy has left the filter out, as it silently does on a worker where it fails to load.
 
 use anyhow::Result;
-use scimesh_tests::bootstrap::{Bootstrap, Delivery};
+use scimesh_tests::bootstrap::{Bootstrap, Delivery, nothing};
 use scimesh_tests::envoy::Envoy;
 use scimesh_tests::issuer::Issuer;
 use scimesh_tests::upstream::Upstream;
 use scimesh_tests::{address, artifact};
-use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_without_the_filters_verdict_goes_no_further() -> Result<()> {
@@ -17,9 +16,7 @@ async fn a_request_without_the_filters_verdict_goes_no_further() -> Result<()> {
         Issuer::new("https://idp.acme.example")?,
         Issuer::new("https://idp.globex.example")?,
     ];
-    let nothing = json!({
-        "@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors",
-    });
+    let nothing = nothing();
     let bootstrap = Bootstrap {
         listen: address::free()?,
         admin: address::free()?,

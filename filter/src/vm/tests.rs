@@ -150,6 +150,18 @@ fn requests_are_held_up_to_the_bound_and_for_no_longer_than_the_timeout() {
 }
 
 #[test]
+fn a_policy_fills_no_other_policys_places() {
+    let mut vm = Vm::default();
+    let a = vm.join(1, policy("a", "60s"), at(0));
+    let b = vm.join(2, policy("b", "60s"), at(0));
+    assert!(vm.holds.take(10, &a, at(0)) && vm.holds.take(11, &a, at(0)));
+    assert!(!vm.holds.take(12, &a, at(0)));
+    assert!(vm.holds.take(13, &b, at(0)));
+    assert_eq!(vm.release(at(2000)).len(), 3);
+    assert!(vm.holds.take(14, &a, at(2000)), "they have left");
+}
+
+#[test]
 fn held_requests_go_as_soon_as_there_is_content_and_a_lease() {
     let mut vm = Vm::default();
     let plugin = vm.join(1, policy("a", "60s"), at(0));
