@@ -6,7 +6,7 @@ use std::time::Duration;
 use scimesh_proto::snapshot::Snapshot;
 
 use crate::claims::{Claim, Claims};
-use crate::identity::{self, Subject};
+use crate::identity::{self, Subject, Unnamed};
 use crate::lease::{Lease, Moment};
 use crate::matching::Target;
 use crate::policy::{Demand, Effect, Mode, Policy, Requirements};
@@ -103,7 +103,7 @@ struct Facts<'a> {
     connection: &'a dyn Connection,
     token: Option<&'a dyn Claims>,
     now: Moment,
-    subject: OnceCell<Result<Subject, Reason>>,
+    subject: OnceCell<Result<Subject, Unnamed>>,
     peer: OnceCell<Option<Vec<u8>>>,
 }
 
@@ -147,7 +147,7 @@ impl Facts<'_> {
     fn subject(&self, snapshot: &Snapshot) -> Result<&Subject, Reason> {
         let token = self.token.ok_or(Reason::NoToken)?;
         let subject = self.subject.get_or_init(|| identity::user(snapshot, token));
-        subject.as_ref().map_err(|reason| *reason)
+        subject.as_ref().map_err(|unnamed| unnamed.reason())
     }
 
     fn peer(&self) -> Option<&[u8]> {

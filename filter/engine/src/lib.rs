@@ -15,6 +15,7 @@
 mod claims;
 mod decide;
 mod duration;
+pub mod explain;
 mod identity;
 mod lease;
 mod matching;
@@ -27,7 +28,7 @@ mod stories;
 pub use claims::{Claim, Claims};
 pub use decide::{Decision, decide};
 pub use duration::{InvalidDuration, parse_duration};
-pub use identity::Subject;
+pub use identity::{Subject, Unnamed, Unusable};
 pub use lease::{Lease, Moment};
 pub use matching::path::{AmbiguousPath, CanonicalPath};
 pub use policy::feed::Feed;

@@ -5,7 +5,7 @@
 
 mod host;
 mod method;
-mod operation;
+pub(crate) mod operation;
 pub(crate) mod path;
 mod path_pattern;
 mod port;
