@@ -18,6 +18,7 @@ mod duration;
 pub mod explain;
 mod identity;
 mod lease;
+pub mod lint;
 mod matching;
 mod policy;
 mod reason;
