@@ -7,7 +7,7 @@ use scimesh_proto::snapshot::Snapshot;
 use scimesh_proto::spiffe;
 
 use crate::claims::{Claim, Claims};
-use crate::identity::{self, Subject};
+use crate::identity::{self, Subject, Unnamed};
 use crate::lease::{Lease, Moment};
 use crate::matching::Target;
 use crate::policy::{Demand, Effect, Mode, Policy, Requirements};
@@ -104,7 +104,7 @@ struct Facts<'a> {
     connection: &'a dyn Connection,
     token: Option<&'a dyn Claims>,
     now: Moment,
-    subject: OnceCell<Result<Subject, Reason>>,
+    subject: OnceCell<Result<Subject, Unnamed>>,
     peer: OnceCell<Option<Vec<u8>>>,
 }
 
@@ -148,7 +148,7 @@ impl Facts<'_> {
     fn subject(&self, snapshot: &Snapshot) -> Result<&Subject, Reason> {
         let token = self.token.ok_or(Reason::NoToken)?;
         let subject = self.subject.get_or_init(|| identity::user(snapshot, token));
-        subject.as_ref().map_err(|reason| *reason)
+        subject.as_ref().map_err(|unnamed| unnamed.reason())
     }
 
     /// The peer's SPIFFE id. None as well if what the connection says is none.

@@ -22,22 +22,63 @@ pub struct Subject {
     pub name: Vec<u8>,
 }
 
-/// The subject, or the reason why the token names none. `email_verified` counts only if it is the JSON value `true`.
-pub(crate) fn user(snapshot: &Snapshot, token: &dyn Claims) -> Result<Subject, Reason> {
-    let issuer = text(token, "iss").ok_or(Reason::UnknownIssuer)?;
-    let binding = snapshot.binding_of_issuer(&issuer);
-    let binding = binding.ok_or(Reason::UnknownIssuer)?;
-    let Source::Token { claim, pin, .. } = &binding.source else {
-        return Err(Reason::UnknownIssuer);
-    };
-    if let Some(pin) = pin
-        && text(token, &pin.claim).as_deref() != Some(pin.value.as_bytes())
-    {
-        return Err(Reason::UnknownIssuer);
+/// Why a claim's value can name nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unusable {
+    /// The token does not have it.
+    Absent,
+    /// It is a number, a bool, a list, an object or null.
+    NotText,
+    /// The empty string.
+    Empty,
+    /// Longer than any name.
+    TooLong,
+    /// Has a NUL in it.
+    Nul,
+}
+
+/// Why a token names no subject.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unnamed {
+    /// Its `iss` is no name.
+    Issuer(Unusable),
+    /// The tenant has no binding for its `iss`.
+    Unbound,
+    /// The claim that the binding pins has another value, or none that could be that.
+    Pin(Option<Unusable>),
+    /// The binding's claim is no name.
+    Claim(Unusable),
+    /// The binding is to an email, and the token does not say that it is the subject's.
+    UnverifiedEmail,
+}
+
+impl Unnamed {
+    /// The reason that requests are refused for.
+    pub fn reason(self) -> Reason {
+        match self {
+            Unnamed::Issuer(_) | Unnamed::Unbound | Unnamed::Pin(_) => Reason::UnknownIssuer,
+            Unnamed::Claim(_) | Unnamed::UnverifiedEmail => Reason::NoSubject,
+        }
     }
-    let name = text(token, claim).ok_or(Reason::NoSubject)?;
+}
+
+/// The subject, or why the token names none. `email_verified` counts only if it is the JSON value `true`.
+pub(crate) fn user(snapshot: &Snapshot, token: &dyn Claims) -> Result<Subject, Unnamed> {
+    let issuer = text(token, "iss").map_err(Unnamed::Issuer)?;
+    let binding = snapshot.binding_of_issuer(&issuer);
+    let binding = binding.ok_or(Unnamed::Unbound)?;
+    let Source::Token { claim, pin, .. } = &binding.source else {
+        return Err(Unnamed::Unbound);
+    };
+    if let Some(pin) = pin {
+        let value = text(token, &pin.claim).map_err(|why| Unnamed::Pin(Some(why)))?;
+        if value != pin.value.as_bytes() {
+            return Err(Unnamed::Pin(None));
+        }
+    }
+    let name = text(token, claim).map_err(Unnamed::Claim)?;
     if binding.attribute == Attribute::Email && token.claim("email_verified") != Claim::Bool(true) {
-        return Err(Reason::NoSubject);
+        return Err(Unnamed::UnverifiedEmail);
     }
     Ok(Subject {
         digest: snapshot.subject(binding, &name),
@@ -56,13 +97,13 @@ pub(crate) fn workload(snapshot: &Snapshot, peer: Option<&[u8]>) -> Result<Subje
 }
 
 /// The claim's text, if it is one that can name anything.
-fn text(token: &dyn Claims, name: &str) -> Option<Vec<u8>> {
+fn text(token: &dyn Claims, name: &str) -> Result<Vec<u8>, Unusable> {
     match token.claim(name) {
-        Claim::Text(text)
-            if !text.is_empty() && text.len() <= MAX_CLAIM_BYTES && !text.contains(&0) =>
-        {
-            Some(text)
-        }
-        _ => None,
+        Claim::Absent => Err(Unusable::Absent),
+        Claim::Number(_) | Claim::Bool(_) | Claim::Other => Err(Unusable::NotText),
+        Claim::Text(text) if text.is_empty() => Err(Unusable::Empty),
+        Claim::Text(text) if text.len() > MAX_CLAIM_BYTES => Err(Unusable::TooLong),
+        Claim::Text(text) if text.contains(&0) => Err(Unusable::Nul),
+        Claim::Text(text) => Ok(text),
     }
 }

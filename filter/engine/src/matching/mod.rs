@@ -6,7 +6,7 @@
 mod folding;
 mod host;
 mod method;
-mod operation;
+pub(crate) mod operation;
 pub(crate) mod path;
 mod path_pattern;
 mod port;

@@ -31,6 +31,55 @@ pub(crate) struct Operation {
     not_paths: Option<NonEmpty<PathPattern>>,
 }
 
+/// A field of an operation: one condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field {
+    /// `methods`
+    Methods,
+    /// `notMethods`
+    NotMethods,
+    /// `paths`
+    Paths,
+    /// `notPaths`
+    NotPaths,
+    /// `hosts`
+    Hosts,
+    /// `notHosts`
+    NotHosts,
+    /// `ports`
+    Ports,
+    /// `notPorts`
+    NotPorts,
+}
+
+impl Field {
+    /// In the order in which they are asked: the cheap ones first.
+    pub const ALL: [Field; 8] = [
+        Field::Methods,
+        Field::NotMethods,
+        Field::Paths,
+        Field::NotPaths,
+        Field::Hosts,
+        Field::NotHosts,
+        Field::Ports,
+        Field::NotPorts,
+    ];
+
+    /// Its name in a policy.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Field::Methods => "methods",
+            Field::NotMethods => "notMethods",
+            Field::Paths => "paths",
+            Field::NotPaths => "notPaths",
+            Field::Hosts => "hosts",
+            Field::NotHosts => "notHosts",
+            Field::Ports => "ports",
+            Field::NotPorts => "notPorts",
+        }
+    }
+}
+
 impl Operation {
     /// Whether it has no condition at all.
     pub(crate) fn is_empty(&self) -> bool {
@@ -50,18 +99,30 @@ impl Operation {
     }
 
     pub(crate) fn matches(&self, target: &Target<'_>) -> bool {
+        Field::ALL.iter().all(|field| self.meets(*field, target))
+    }
+
+    /// The conditions in it that the request does not meet.
+    pub(crate) fn unmet(&self, target: &Target<'_>) -> Vec<Field> {
+        let unmet = |field: &Field| !self.meets(*field, target);
+        Field::ALL.into_iter().filter(unmet).collect()
+    }
+
+    fn meets(&self, field: Field, target: &Target<'_>) -> bool {
         let method = || Some(target.method());
         let path = || target.path();
         let host = || Some(target.host());
         let port = || target.port();
-        among(&self.methods, method, |p, method| p.matches(method))
-            && outside(&self.not_methods, method, |p, method| p.matches(method))
-            && among(&self.paths, path, |p, path| p.matches(path))
-            && outside(&self.not_paths, path, |p, path| p.matches(path))
-            && among(&self.hosts, host, |p, host| p.matches(host))
-            && outside(&self.not_hosts, host, |p, host| p.matches(host))
-            && among(&self.ports, port, |p, port| p.0 == port)
-            && outside(&self.not_ports, port, |p, port| p.0 == port)
+        match field {
+            Field::Methods => among(&self.methods, method, |p, method| p.matches(method)),
+            Field::NotMethods => outside(&self.not_methods, method, |p, method| p.matches(method)),
+            Field::Paths => among(&self.paths, path, |p, path| p.matches(path)),
+            Field::NotPaths => outside(&self.not_paths, path, |p, path| p.matches(path)),
+            Field::Hosts => among(&self.hosts, host, |p, host| p.matches(host)),
+            Field::NotHosts => outside(&self.not_hosts, host, |p, host| p.matches(host)),
+            Field::Ports => among(&self.ports, port, |p, port| p.0 == port),
+            Field::NotPorts => outside(&self.not_ports, port, |p, port| p.0 == port),
+        }
     }
 }
 

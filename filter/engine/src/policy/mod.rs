@@ -6,7 +6,7 @@ mod document;
 pub(crate) mod feed;
 pub(crate) mod headers;
 pub(crate) mod hold;
-mod requirement;
+pub(crate) mod requirement;
 mod rule;
 pub(crate) mod strict;
 #[cfg(test)]
@@ -21,7 +21,7 @@ use serde::Deserialize;
 use feed::Feed;
 use headers::Headers;
 use hold::Hold;
-pub(crate) use requirement::Requirements;
+pub(crate) use requirement::{Requirement, Requirements};
 pub(crate) use rule::{Demand, Effect, Rule};
 use strict::Object;
 

@@ -1,5 +1,7 @@
 //! What a rule demands of a known, active user, and of a known workload.
 
+use std::fmt;
+
 use scimesh_proto::scope::{InvalidTerm, Term};
 use scimesh_proto::snapshot::{Snapshot, TermSet, TermState};
 use serde::Deserialize;
@@ -36,6 +38,30 @@ impl TryFrom<String> for Condition {
             Err(why) => Err(InvalidCondition { text, why }),
         }
     }
+}
+
+/// How somebody stands to a condition. Only the first two can satisfy anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Meets it.
+    Held,
+    /// Does not, and that is certain.
+    NotHeld,
+    /// It names a group that does not exist.
+    Missing,
+    /// It names a group by what several have.
+    Ambiguous,
+}
+
+/// Where a condition stands in `require`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum List {
+    /// `anyOf`
+    AnyOf,
+    /// `allOf`
+    AllOf,
+    /// `noneOf`
+    NoneOf,
 }
 
 /// What a user, or a workload, must hold. Terms are looked up by name in the snapshot at hand, so no place of a bit can be
@@ -146,20 +172,9 @@ impl Requirement {
 
     /// Whether a known, active user who holds `held` in `snapshot` satisfies it. A term that is not found helps nobody.
     pub(crate) fn admits(&self, snapshot: &Snapshot, held: &TermSet) -> bool {
-        let found = |term: &Term| {
-            snapshot
-                .scope()
-                .index_of(term)
-                .filter(|place| snapshot.term_state(*place) == TermState::Found)
-        };
-        let has = |condition: &Condition| match condition {
-            Condition::Active => true,
-            Condition::Term(term) => found(term).is_some_and(|place| held.contains(place)),
-        };
-        let lacks = |condition: &Condition| match condition {
-            Condition::Active => false,
-            Condition::Term(term) => found(term).is_some_and(|place| !held.contains(place)),
-        };
+        let is =
+            |standing| move |condition: &Condition| condition.standing(snapshot, held) == standing;
+        let (has, lacks) = (is(Standing::Held), is(Standing::NotHeld));
         let any = self.any_of.as_ref().is_none_or(|list| list.iter().any(has));
         let all = self.all_of.as_ref().is_none_or(|list| list.iter().all(has));
         let none = self
@@ -167,5 +182,45 @@ impl Requirement {
             .as_ref()
             .is_none_or(|list| list.iter().all(lacks));
         any && all && none
+    }
+
+    /// Every condition, with the list that it stands in.
+    pub(crate) fn conditions(&self) -> impl Iterator<Item = (List, &Condition)> {
+        let lists = [
+            (List::AnyOf, &self.any_of),
+            (List::AllOf, &self.all_of),
+            (List::NoneOf, &self.none_of),
+        ];
+        lists.into_iter().flat_map(|(list, conditions)| {
+            let conditions = conditions.iter().flat_map(NonEmpty::iter);
+            conditions.map(move |condition| (list, condition))
+        })
+    }
+}
+
+impl Condition {
+    /// How a known, active user who holds `held` in `snapshot` stands to it.
+    pub(crate) fn standing(&self, snapshot: &Snapshot, held: &TermSet) -> Standing {
+        let Condition::Term(term) = self else {
+            return Standing::Held;
+        };
+        let Some(place) = snapshot.scope().index_of(term) else {
+            return Standing::Missing;
+        };
+        match snapshot.term_state(place) {
+            TermState::Missing => Standing::Missing,
+            TermState::Ambiguous => Standing::Ambiguous,
+            TermState::Found if held.contains(place) => Standing::Held,
+            TermState::Found => Standing::NotHeld,
+        }
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Condition::Active => f.write_str("active"),
+            Condition::Term(term) => term.fmt(f),
+        }
     }
 }

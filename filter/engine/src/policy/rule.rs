@@ -6,6 +6,7 @@ use super::document::{self, Allow};
 use super::requirement::Requirements;
 use super::strict::Object;
 use super::{InvalidPolicy, MIN_STALENESS, Mode};
+use crate::matching::operation::Field;
 use crate::matching::{Operation, Target};
 
 /// Characters of a rule's or a policy's name at most: it is a metric label.
@@ -114,6 +115,14 @@ impl Rule {
     /// Whether it is about this request.
     pub(crate) fn matches(&self, target: &Target<'_>) -> bool {
         self.to.iter().any(|operation| operation.matches(target))
+    }
+
+    /// For each operation of `to`, the conditions that the request does not meet.
+    pub(crate) fn unmet(&self, target: &Target<'_>) -> Vec<Vec<Field>> {
+        let operations = self.to.iter();
+        operations
+            .map(|operation| operation.unmet(target))
+            .collect()
     }
 
     /// Whether it depends on the local port.
