@@ -17,6 +17,7 @@ pub mod directory;
 pub mod feed;
 pub mod ledger;
 pub mod metrics;
+pub mod policy;
 pub mod schema;
 pub mod scim;
 pub mod serve;

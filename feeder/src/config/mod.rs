@@ -98,7 +98,7 @@ pub enum BadFile {
 }
 
 /// Reads a file whole; `-` is standard input.
-fn read(path: &Path) -> Result<String, BadFile> {
+pub(crate) fn read(path: &Path) -> Result<String, BadFile> {
     let unreadable = |source| BadFile::Unreadable {
         path: path.to_owned(),
         source,

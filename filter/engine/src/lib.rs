@@ -17,6 +17,7 @@ mod decide;
 mod duration;
 mod identity;
 mod lease;
+pub mod lint;
 mod matching;
 mod policy;
 mod reason;

@@ -1,0 +1,5 @@
+//! What is wrong with a policy that parses.
+
+mod placement;
+
+pub use placement::Placement;
