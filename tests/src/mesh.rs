@@ -17,6 +17,7 @@ use crate::feeder::Feeder;
 use crate::issuer::Issuer;
 use crate::scim::Scim;
 use crate::upstream::Upstream;
+use crate::workload::Authority;
 
 /// How long a story waits for something that should take milliseconds, on a machine that is busy with other stories.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -47,6 +48,8 @@ pub struct Plan {
     discovered: bool,
     feed_cluster: bool,
     feeder_stopped: bool,
+    mutual_tls: bool,
+    principal: Option<&'static str>,
 }
 
 impl Plan {
@@ -62,6 +65,8 @@ impl Plan {
             discovered: false,
             feed_cluster: true,
             feeder_stopped: false,
+            mutual_tls: false,
+            principal: None,
         }
     }
 
@@ -85,6 +90,22 @@ impl Plan {
     pub fn feeder_stopped(self) -> Plan {
         Plan {
             feeder_stopped: true,
+            ..self
+        }
+    }
+
+    /// Requests come over TLS; see [`Mesh::authority`].
+    pub fn mutual_tls(self) -> Plan {
+        Plan {
+            mutual_tls: true,
+            ..self
+        }
+    }
+
+    /// A waypoint whose tunnels' peers are named by this request header.
+    pub fn principal_from(self, header: &'static str) -> Plan {
+        Plan {
+            principal: Some(header),
             ..self
         }
     }
@@ -118,6 +139,8 @@ pub struct Mesh {
     pub globex: Tenant,
     /// Its tokens are verified, but no binding names it.
     pub stranger: Issuer,
+    /// Whose client certificates Envoy accepts, if it asks for any.
+    pub authority: Authority,
     logs: Logs,
 }
 
@@ -144,6 +167,7 @@ impl Mesh {
         if plan.discovered {
             publish(dir, "1", &config)?;
         }
+        let authority = Authority::new()?;
         let bootstrap = Bootstrap {
             listen: address::free()?,
             admin: address::free()?,
@@ -155,6 +179,8 @@ impl Mesh {
             } else {
                 Delivery::Static(&config)
             },
+            authority: plan.mutual_tls.then_some(&authority),
+            principal: plan.principal,
         };
         let envoy = Envoy::start(dir, &bootstrap).await?;
         Ok(Mesh {
@@ -164,6 +190,7 @@ impl Mesh {
             acme,
             globex,
             stranger,
+            authority,
             logs,
         })
     }
