@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::issuer::Issuer;
+use crate::workload::Authority;
 
 /// The cluster that leads to the feeder; policies name it as `feed.cluster`.
 pub const FEED_CLUSTER: &str = "scimesh_feed";
@@ -44,6 +45,10 @@ pub struct Bootstrap<'a> {
     pub issuers: &'a [Issuer],
     /// The filter.
     pub filter: Delivery<'a>,
+    /// Requests come over TLS, and client certificates of this authority are verified; plainly without one.
+    pub authority: Option<&'a Authority>,
+    /// The request header whose value becomes filter state `io.istio.peer_principal`: a waypoint, whose tunnel this is.
+    pub principal: Option<&'a str>,
 }
 
 impl Bootstrap<'_> {
@@ -63,7 +68,7 @@ impl Bootstrap<'_> {
             "name": "ingress",
             "stat_prefix": "ingress",
             "address": address(self.listen),
-            "filter_chains": [{ "filters": [{
+            "filter_chains": [{ "transport_socket": self.transport(), "filters": [{
                 "name": "envoy.filters.network.http_connection_manager",
                 "typed_config": {
                     "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -87,6 +92,28 @@ impl Bootstrap<'_> {
                     "http_filters": self.http_filters(),
                 },
             }] }],
+        })
+    }
+
+    /// As Istio writes it for PERMISSIVE: who has no certificate comes in without one.
+    fn transport(&self) -> Value {
+        let Some(authority) = self.authority else {
+            return Value::Null;
+        };
+        let inline = |text: &str| json!({ "inline_string": text });
+        json!({
+            "name": "envoy.transport_sockets.tls",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+                "require_client_certificate": false,
+                "common_tls_context": {
+                    "tls_certificates": [{
+                        "certificate_chain": inline(authority.server_certificate()),
+                        "private_key": inline(authority.server_key()),
+                    }],
+                    "validation_context": { "trusted_ca": inline(authority.certificate()) },
+                },
+            },
         })
     }
 
@@ -129,7 +156,8 @@ impl Bootstrap<'_> {
     }
 
     fn http_filters(&self) -> Vec<Value> {
-        let mut filters = vec![self.jwt_authn()];
+        let mut filters: Vec<Value> = self.principal.map(peer_principal).into_iter().collect();
+        filters.push(self.jwt_authn());
         let demanded = match self.filter {
             Delivery::Static(config) => {
                 filters.push(json!({ "name": "scimesh", "typed_config": config }));
@@ -228,6 +256,26 @@ fn backstop(verdicts: &[Value]) -> Value {
                     "principals": [{ "and_ids": { "ids": verdicts } }],
                 } },
             },
+        },
+    })
+}
+
+/// As in a waypoint, but for where the value comes from: there it is the tunnel's certificate.
+fn peer_principal(header: &str) -> Value {
+    json!({
+        "name": "envoy.filters.http.set_filter_state",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config",
+            "on_request_headers": [{
+                "object_key": "io.istio.peer_principal",
+                "factory_key": "envoy.hashable_string",
+                "format_string": {
+                    "text_format_source": { "inline_string": format!("%REQ({header})%") },
+                    "omit_empty_values": true,
+                },
+                "skip_if_empty": true,
+                "shared_with_upstream": "ONCE",
+            }],
         },
     })
 }

@@ -20,3 +20,4 @@ pub mod strace;
 pub mod suite;
 pub mod upstream;
 pub mod wire;
+pub mod workload;

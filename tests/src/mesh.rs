@@ -17,6 +17,7 @@ use crate::feeder::Feeder;
 use crate::issuer::Issuer;
 use crate::scim::Scim;
 use crate::upstream::Upstream;
+use crate::workload::Authority;
 
 /// How long a story waits for something that should take milliseconds, on a machine that is busy with other stories.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -49,6 +50,8 @@ pub struct Plan {
     discovered: bool,
     feed_cluster: bool,
     feeder_stopped: bool,
+    mutual_tls: bool,
+    principal: Option<&'static str>,
 }
 
 impl Plan {
@@ -66,6 +69,8 @@ impl Plan {
             discovered: false,
             feed_cluster: true,
             feeder_stopped: false,
+            mutual_tls: false,
+            principal: None,
         }
     }
 
@@ -126,6 +131,22 @@ impl Plan {
         }
     }
 
+    /// Requests come over TLS; see [`Mesh::authority`].
+    pub fn mutual_tls(self) -> Plan {
+        Plan {
+            mutual_tls: true,
+            ..self
+        }
+    }
+
+    /// A waypoint whose tunnels' peers are named by this request header.
+    pub fn principal_from(self, header: &'static str) -> Plan {
+        Plan {
+            principal: Some(header),
+            ..self
+        }
+    }
+
     /// Brings everything up.
     pub async fn start(self) -> Result<Mesh> {
         Mesh::start_as(self).await
@@ -155,6 +176,8 @@ pub struct Mesh {
     pub globex: Tenant,
     /// Its tokens are verified, but no binding names it.
     pub stranger: Issuer,
+    /// Whose client certificates Envoy accepts, if it asks for any.
+    pub authority: Authority,
     logs: Logs,
 }
 
@@ -183,6 +206,7 @@ impl Mesh {
         }
         let several = !plan.others.is_empty();
         let chain = if several { plan.chain()? } else { Vec::new() };
+        let authority = Authority::new()?;
         let bootstrap = Bootstrap {
             listen: address::free()?,
             admin: address::free()?,
@@ -196,6 +220,8 @@ impl Mesh {
             } else {
                 Delivery::Static(&config)
             },
+            authority: plan.mutual_tls.then_some(&authority),
+            principal: plan.principal,
         };
         let envoy = Envoy::start(dir, &bootstrap).await?;
         Ok(Mesh {
@@ -205,6 +231,7 @@ impl Mesh {
             acme,
             globex,
             stranger,
+            authority,
             logs,
         })
     }

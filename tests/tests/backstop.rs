@@ -24,6 +24,8 @@ async fn a_request_without_the_filters_verdict_goes_no_further() -> Result<()> {
         feed: None,
         issuers: &issuers,
         filter: Delivery::Static(&nothing),
+        authority: None,
+        principal: None,
     };
     let mut envoy = Envoy::start(dir.path(), &bootstrap).await?;
 

@@ -73,6 +73,8 @@ impl Stage {
             feed: Some(ports.feed),
             issuers: &[acme.issuer.clone(), globex.issuer.clone()],
             filter: Delivery::Static(&config),
+            authority: None,
+            principal: None,
         };
         let envoy = Envoy::start(dir, &bootstrap).await?;
         eventually(
