@@ -1,5 +1,6 @@
 //! One story's world: a feeder with two tenants, an upstream, and an Envoy with the filter between them.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::address;
 use crate::bootstrap::{Bootstrap, Delivery, FEED_CLUSTER};
-use crate::envoy::{Answer, Envoy, discovery_file, filter_config, publish};
+use crate::envoy::{Answer, Envoy, WORKERS, discovery_file, filter_config, publish};
 use crate::eventually::eventually;
 use crate::feeder::Feeder;
 use crate::issuer::Issuer;
@@ -47,7 +48,13 @@ pub struct Plan {
     discovered: bool,
     feed_cluster: bool,
     feeder_stopped: bool,
+    workers: usize,
+    upstream: Option<SocketAddr>,
+    alter: Alter,
 }
+
+/// Changes Envoy's configuration.
+type Alter = Box<dyn FnOnce(&mut Value) -> Result<()> + Send>;
 
 impl Plan {
     /// With this pluginConfig.
@@ -62,6 +69,9 @@ impl Plan {
             discovered: false,
             feed_cluster: true,
             feeder_stopped: false,
+            workers: WORKERS,
+            upstream: None,
+            alter: Box::new(|_| Ok(())),
         }
     }
 
@@ -85,6 +95,27 @@ impl Plan {
     pub fn feeder_stopped(self) -> Plan {
         Plan {
             feeder_stopped: true,
+            ..self
+        }
+    }
+
+    /// Envoy has one worker, and so one VM.
+    pub fn with_one_worker(self) -> Plan {
+        Plan { workers: 1, ..self }
+    }
+
+    /// Requests go to a service of the story's own.
+    pub fn upstream(self, address: SocketAddr) -> Plan {
+        Plan {
+            upstream: Some(address),
+            ..self
+        }
+    }
+
+    /// Envoy's whole configuration is changed like this before it starts.
+    pub fn alter(self, alter: impl FnOnce(&mut Value) -> Result<()> + Send + 'static) -> Plan {
+        Plan {
+            alter: Box::new(alter),
             ..self
         }
     }
@@ -147,7 +178,7 @@ impl Mesh {
         let bootstrap = Bootstrap {
             listen: address::free()?,
             admin: address::free()?,
-            upstream: upstream.address(),
+            upstream: plan.upstream.unwrap_or(upstream.address()),
             feed: plan.feed_cluster.then(|| feeder.feed_address()),
             issuers: &[acme.issuer.clone(), globex.issuer.clone(), stranger.clone()],
             filter: if plan.discovered {
@@ -156,7 +187,9 @@ impl Mesh {
                 Delivery::Static(&config)
             },
         };
-        let envoy = Envoy::start(dir, &bootstrap).await?;
+        let mut json = bootstrap.to_json();
+        (plan.alter)(&mut json)?;
+        let envoy = Envoy::start_with(dir, &bootstrap, &json, plan.workers).await?;
         Ok(Mesh {
             feeder,
             envoy,

@@ -1,0 +1,6 @@
+//! Attacks on the real Envoy with the filter, in tables: a file a family, a row an attack. After each the upstream has
+//! seen nothing of it, and the member's own request still works on the same worker.
+
+mod paths;
+mod row;
+mod siege;
