@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// One issuer with one ES256 key.
@@ -62,7 +63,7 @@ impl Issuer {
     }
 
     /// A token of this header with these claims and no others.
-    pub fn sign(&self, header: &Header, claims: &Value) -> Result<String> {
+    pub fn sign(&self, header: &Header, claims: &impl Serialize) -> Result<String> {
         encode(header, claims, &self.key).context("signing")
     }
 

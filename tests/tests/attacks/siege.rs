@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Result, bail, ensure};
 use scimesh_tests::frames::{Field, Frames};
+use scimesh_tests::issuer::Issuer;
 use scimesh_tests::mesh::{Mesh, Plan};
 use scimesh_tests::raw::{Answer, Raw};
 use scimesh_tests::recorder::Recorder;
@@ -74,6 +75,27 @@ impl Siege {
     /// Rows may say `$name` for this token.
     pub(crate) fn name(&mut self, name: &str, token: String) {
         self.tokens.push((format!("${name}"), token));
+    }
+
+    /// `scimesh binding set`, for acme's users.
+    pub(crate) async fn bind(&self, issuer: &Issuer, more: &[&str]) -> Result<()> {
+        let set = [
+            "binding",
+            "set",
+            "--tenant",
+            "acme",
+            "--issuer",
+            issuer.url(),
+        ];
+        self.mesh.feeder.run(&[&set, more].concat()).await?;
+        Ok(())
+    }
+
+    /// Waits until `token` gets `status` for what the member asks for.
+    pub(crate) async fn await_status(&self, token: &str, status: u16) -> Result<()> {
+        self.mesh.await_status(GOOD, Some(token), status).await?;
+        self.recorder.take();
+        Ok(())
     }
 
     /// Runs every row; the error lists all that went another way.
