@@ -1,4 +1,4 @@
-//! A running Envoy with two workers: the real one, from the project's virtual environment.
+//! A running Envoy: the real one, from the project's virtual environment.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use crate::bootstrap::{Bootstrap, discovery_response, wasm};
 use crate::eventually::eventually;
 use crate::process::Process;
 
-/// Worker threads of every Envoy here; each has its own VM.
+/// Worker threads of an Envoy, unless a story wants otherwise; each has its own VM.
 pub const WORKERS: usize = 2;
 
 /// One proxy.
@@ -65,9 +65,20 @@ pub fn publish(dir: &Path, version: &str, config: &Value) -> Result<()> {
 impl Envoy {
     /// Starts one, its files in `dir`, and waits until it says that it is live.
     pub async fn start(dir: &Path, bootstrap: &Bootstrap<'_>) -> Result<Envoy> {
+        Self::start_with(dir, bootstrap, &bootstrap.to_json(), WORKERS).await
+    }
+
+    /// The same with so many workers, and with `json` in place of the whole file, of which `bootstrap` only says the
+    /// addresses.
+    pub async fn start_with(
+        dir: &Path,
+        bootstrap: &Bootstrap<'_>,
+        json: &Value,
+        workers: usize,
+    ) -> Result<Envoy> {
         let config = dir.join("envoy.json");
-        fs::write(&config, format!("{:#}", bootstrap.to_json()))?;
-        let workers = WORKERS.to_string();
+        fs::write(&config, format!("{json:#}"))?;
+        let workers = workers.to_string();
         let mut process = Process::start(
             "envoy",
             &artifact::envoy()?,

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// One issuer with one ES256 key.
@@ -14,6 +15,7 @@ pub struct Issuer {
     url: String,
     key_id: String,
     key: EncodingKey,
+    public_key: String,
     jwks: String,
 }
 
@@ -32,6 +34,7 @@ impl Issuer {
             url: url.to_owned(),
             key_id,
             key,
+            public_key: pair.public_key_pem(),
             jwks: serde_json::to_string(&JwkSet { keys: vec![jwk] })?,
         })
     }
@@ -44,6 +47,24 @@ impl Issuer {
     /// Its public keys, as it would publish them.
     pub fn jwks(&self) -> &str {
         &self.jwks
+    }
+
+    /// Its public key as PEM, for those who take it for a shared secret.
+    pub fn public_key(&self) -> &str {
+        &self.public_key
+    }
+
+    /// The header of its tokens.
+    pub fn header(&self) -> Header {
+        Header {
+            kid: Some(self.key_id.clone()),
+            ..Header::new(Algorithm::ES256)
+        }
+    }
+
+    /// A token of this header with these claims and no others.
+    pub fn sign(&self, header: &Header, claims: &impl Serialize) -> Result<String> {
+        encode(header, claims, &self.key).context("signing")
     }
 
     /// A token of an hour for `sub`.
@@ -59,10 +80,6 @@ impl Issuer {
             anyhow::bail!("claims are an object");
         };
         all_claims.extend(claims);
-        let header = Header {
-            kid: Some(self.key_id.clone()),
-            ..Header::new(Algorithm::ES256)
-        };
-        encode(&header, &all, &self.key).context("signing")
+        self.sign(&self.header(), &all)
     }
 }

@@ -1,5 +1,6 @@
 //! One story's world: a feeder with two tenants, an upstream, and an Envoy with the filter between them.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::address;
 use crate::bootstrap::{Bootstrap, Delivery, FEED_CLUSTER, Named, nothing};
-use crate::envoy::{Answer, Envoy, discovery_file, filter_config, publish};
+use crate::envoy::{Answer, Envoy, WORKERS, discovery_file, filter_config, publish};
 use crate::eventually::eventually;
 use crate::feeder::Feeder;
 use crate::issuer::Issuer;
@@ -52,7 +53,13 @@ pub struct Plan {
     feeder_stopped: bool,
     mutual_tls: bool,
     principal: Option<&'static str>,
+    workers: usize,
+    upstream: Option<SocketAddr>,
+    alter: Alter,
 }
+
+/// Changes Envoy's configuration.
+type Alter = Box<dyn FnOnce(&mut Value) -> Result<()> + Send>;
 
 impl Plan {
     /// With this pluginConfig.
@@ -71,6 +78,9 @@ impl Plan {
             feeder_stopped: false,
             mutual_tls: false,
             principal: None,
+            workers: WORKERS,
+            upstream: None,
+            alter: Box::new(|_| Ok(())),
         }
     }
 
@@ -135,6 +145,15 @@ impl Plan {
     pub fn mutual_tls(self) -> Plan {
         Plan {
             mutual_tls: true,
+    /// Envoy has one worker, and so one VM.
+    pub fn with_one_worker(self) -> Plan {
+        Plan { workers: 1, ..self }
+    }
+
+    /// Requests go to a service of the story's own.
+    pub fn upstream(self, address: SocketAddr) -> Plan {
+        Plan {
+            upstream: Some(address),
             ..self
         }
     }
@@ -143,6 +162,14 @@ impl Plan {
     pub fn principal_from(self, header: &'static str) -> Plan {
         Plan {
             principal: Some(header),
+            ..self
+        }
+    }
+
+    /// Envoy's whole configuration is changed like this before it starts.
+    pub fn alter(self, alter: impl FnOnce(&mut Value) -> Result<()> + Send + 'static) -> Plan {
+        Plan {
+            alter: Box::new(alter),
             ..self
         }
     }
@@ -210,7 +237,7 @@ impl Mesh {
         let bootstrap = Bootstrap {
             listen: address::free()?,
             admin: address::free()?,
-            upstream: upstream.address(),
+            upstream: plan.upstream.unwrap_or(upstream.address()),
             feed: plan.feed_cluster.then(|| feeder.feed_address()),
             issuers: &[acme.issuer.clone(), globex.issuer.clone(), stranger.clone()],
             filter: if plan.discovered {
@@ -223,7 +250,9 @@ impl Mesh {
             authority: plan.mutual_tls.then_some(&authority),
             principal: plan.principal,
         };
-        let envoy = Envoy::start(dir, &bootstrap).await?;
+        let mut json = bootstrap.to_json();
+        (plan.alter)(&mut json)?;
+        let envoy = Envoy::start_with(dir, &bootstrap, &json, plan.workers).await?;
         Ok(Mesh {
             feeder,
             envoy,
