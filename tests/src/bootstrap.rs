@@ -170,7 +170,7 @@ pub fn discovery_response(version: &str, config: &Value) -> Value {
 }
 
 /// Only what the filter allowed, word by word, goes on: the backstop for a filter that Envoy left out.
-fn backstop() -> Value {
+pub fn backstop() -> Value {
     json!({
         "name": "envoy.filters.http.rbac",
         "typed_config": {
@@ -189,7 +189,8 @@ fn backstop() -> Value {
     })
 }
 
-fn router() -> Value {
+/// The end of every chain.
+pub fn router() -> Value {
     json!({
         "name": "envoy.filters.http.router",
         "typed_config": {
@@ -198,7 +199,8 @@ fn router() -> Value {
     })
 }
 
-fn cluster(name: &str, endpoint: SocketAddr, http2: bool) -> Value {
+/// A cluster of one endpoint.
+pub fn cluster(name: &str, endpoint: SocketAddr, http2: bool) -> Value {
     let protocol = if http2 {
         json!({ "http2_protocol_options": {} })
     } else {
@@ -221,7 +223,8 @@ fn cluster(name: &str, endpoint: SocketAddr, http2: bool) -> Value {
     })
 }
 
-fn address(address: SocketAddr) -> Value {
+/// As Envoy writes an address.
+pub fn address(address: SocketAddr) -> Value {
     json!({ "socket_address": {
         "address": address.ip().to_string(), "port_value": address.port(),
     } })

@@ -1,4 +1,4 @@
-//! A running Envoy with two workers: the real one, from the project's virtual environment.
+//! A running Envoy: the real one, from the project's virtual environment.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use crate::bootstrap::{Bootstrap, discovery_response, wasm};
 use crate::eventually::eventually;
 use crate::process::Process;
 
-/// Worker threads of every Envoy here; each has its own VM.
+/// Worker threads of a story's Envoy; each has its own VM.
 pub const WORKERS: usize = 2;
 
 /// One proxy.
@@ -23,6 +23,20 @@ pub struct Envoy {
     admin: SocketAddr,
     discovery: PathBuf,
     process: Process,
+}
+
+/// What an Envoy is started with, whatever its configuration.
+pub struct Launch<'a> {
+    /// The whole of it.
+    pub config: Value,
+    /// Where it says that requests come in.
+    pub listen: SocketAddr,
+    /// Where it says that the administration is.
+    pub admin: SocketAddr,
+    /// Worker threads.
+    pub workers: usize,
+    /// How much the log says of wasm: `info`, or `trace` for every call between filter and host.
+    pub wasm_log_level: &'a str,
 }
 
 /// A proxy's answer to a request.
@@ -65,9 +79,22 @@ pub fn publish(dir: &Path, version: &str, config: &Value) -> Result<()> {
 impl Envoy {
     /// Starts one, its files in `dir`, and waits until it says that it is live.
     pub async fn start(dir: &Path, bootstrap: &Bootstrap<'_>) -> Result<Envoy> {
+        let launch = Launch {
+            config: bootstrap.to_json(),
+            listen: bootstrap.listen,
+            admin: bootstrap.admin,
+            workers: WORKERS,
+            wasm_log_level: "info",
+        };
+        Self::launch(dir, &launch).await
+    }
+
+    /// Starts one with any configuration, its files in `dir`, and waits until it says that it is live.
+    pub async fn launch(dir: &Path, launch: &Launch<'_>) -> Result<Envoy> {
         let config = dir.join("envoy.json");
-        fs::write(&config, format!("{:#}", bootstrap.to_json()))?;
-        let workers = WORKERS.to_string();
+        fs::write(&config, format!("{:#}", launch.config))?;
+        let workers = launch.workers.to_string();
+        let wasm_log_level = format!("wasm:{}", launch.wasm_log_level);
         let mut process = Process::start(
             "envoy",
             &artifact::envoy()?,
@@ -80,12 +107,12 @@ impl Envoy {
                 "-l",
                 "warning",
                 "--component-log-level",
-                "wasm:info",
+                &wasm_log_level,
             ],
             &[],
             &dir.join("envoy.log"),
         )?;
-        let ready = format!("http://{}/ready", bootstrap.admin);
+        let ready = format!("http://{}/ready", launch.admin);
         eventually("Envoy to be live", Duration::from_secs(30), async || {
             process.check()?;
             let response = reqwest::get(&ready).await?;
@@ -94,8 +121,8 @@ impl Envoy {
         })
         .await?;
         Ok(Envoy {
-            listen: bootstrap.listen,
-            admin: bootstrap.admin,
+            listen: launch.listen,
+            admin: launch.admin,
             discovery: dir.to_owned(),
             process,
         })
