@@ -14,7 +14,7 @@ SECONDS ?= 20
 # Where cargo puts what it builds.
 BIN = $${CARGO_TARGET_DIR:-target}/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help setup build filter run test test-wasm test-durability fuzz bench bench-revocation bench-provisioning lint fmt clean
+.PHONY: help setup build filter run test test-wasm test-durability fuzz bench bench-revocation bench-provisioning bench-decision lint fmt clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -52,10 +52,11 @@ test-durability: have-strace build ## what was acknowledged is on disk: system c
 fuzz: setup ## every text that a client writes, fuzzed from the committed corpus (SECONDS=20: for so long each)
 	@SECONDS_EACH=$(SECONDS) feeder/fuzz/run.sh
 
-bench bench-revocation bench-provisioning: PROFILE = release
-bench: build ## all benchmarks (about 6 minutes)
+bench bench-revocation bench-provisioning bench-decision: PROFILE = release
+bench: build ## all benchmarks (about 10 minutes)
 	@$(MAKE) --no-print-directory bench-revocation
 	@$(MAKE) --no-print-directory bench-provisioning
+	@$(MAKE) --no-print-directory bench-decision
 
 bench-revocation: build ## how long after the SCIM response the last request is still allowed
 	@$(BIN)/revocation $(ARGS)
@@ -63,6 +64,10 @@ bench-revocation: build ## how long after the SCIM response the last request is 
 bench-provisioning: build ## SCIM writes and queries, beside a Python server in the same run
 	@tests/peer.sh
 	@$(BIN)/provisioning $(ARGS)
+
+bench-decision: build ## what a decision costs in Envoy, beside native RBAC, wasm that does nothing, Lua and ext_authz
+	$(CARGO) build --locked --package scimesh-noop --profile wasm --target wasm32-wasip1
+	@$(BIN)/decision $(ARGS)
 
 lint: setup ## formatting and clippy, warnings refused
 	$(CARGO) fmt --all --check

@@ -53,6 +53,15 @@ pub fn filter() -> Result<PathBuf> {
     )
 }
 
+/// The filter that does nothing, which the benchmark holds the real one against.
+pub fn noop() -> Result<PathBuf> {
+    existing(
+        "SCIMESH_NOOP_WASM",
+        target()?.join("wasm32-wasip1/wasm/scimesh_noop.wasm"),
+        "bench-decision",
+    )
+}
+
 /// The real Envoy.
 pub fn envoy() -> Result<PathBuf> {
     existing("SCIMESH_ENVOY", root()?.join(".venv/bin/envoy"), "setup")

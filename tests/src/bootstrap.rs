@@ -235,7 +235,7 @@ pub fn discovery_response(version: &str, config: &Value) -> Value {
 }
 
 /// Filter state that only a policy of this name sets; no request can.
-fn verdict(policy: Option<&str>) -> Value {
+pub fn verdict(policy: Option<&str>) -> Value {
     let key = match policy {
         None => "wasm.scimesh_verdict".to_owned(),
         Some(name) => format!("wasm.scimesh_verdict_{name}"),
@@ -244,7 +244,7 @@ fn verdict(policy: Option<&str>) -> Value {
 }
 
 /// Only what every filter allowed, word by word, goes on: the backstop for a filter that Envoy left out.
-fn backstop(verdicts: &[Value]) -> Value {
+pub fn backstop(verdicts: &[Value]) -> Value {
     json!({
         "name": "envoy.filters.http.rbac",
         "typed_config": {
@@ -280,7 +280,8 @@ fn peer_principal(header: &str) -> Value {
     })
 }
 
-fn router() -> Value {
+/// The end of every chain.
+pub fn router() -> Value {
     json!({
         "name": "envoy.filters.http.router",
         "typed_config": {
@@ -289,7 +290,8 @@ fn router() -> Value {
     })
 }
 
-fn cluster(name: &str, endpoint: SocketAddr, http2: bool) -> Value {
+/// A cluster of one endpoint.
+pub fn cluster(name: &str, endpoint: SocketAddr, http2: bool) -> Value {
     let protocol = if http2 {
         json!({ "http2_protocol_options": {} })
     } else {
@@ -312,7 +314,8 @@ fn cluster(name: &str, endpoint: SocketAddr, http2: bool) -> Value {
     })
 }
 
-fn address(address: SocketAddr) -> Value {
+/// As Envoy writes an address.
+pub fn address(address: SocketAddr) -> Value {
     json!({ "socket_address": {
         "address": address.ip().to_string(), "port_value": address.port(),
     } })

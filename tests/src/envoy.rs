@@ -25,6 +25,33 @@ pub struct Envoy {
     process: Process,
 }
 
+/// What an Envoy is started with, whatever its configuration.
+pub struct Launch<'a> {
+    /// The whole of it.
+    pub config: Value,
+    /// Where it says that requests come in.
+    pub listen: SocketAddr,
+    /// Where it says that the administration is.
+    pub admin: SocketAddr,
+    /// Worker threads.
+    pub workers: usize,
+    /// How much the log says of wasm: `info`, or `trace` for every call between filter and host.
+    pub wasm_log_level: &'a str,
+}
+
+impl Launch<'static> {
+    /// As a story has it that wants nothing else.
+    pub fn of(bootstrap: &Bootstrap<'_>) -> Launch<'static> {
+        Launch {
+            config: bootstrap.to_json(),
+            listen: bootstrap.listen,
+            admin: bootstrap.admin,
+            workers: WORKERS,
+            wasm_log_level: "info",
+        }
+    }
+}
+
 /// A proxy's answer to a request.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -65,20 +92,15 @@ pub fn publish(dir: &Path, version: &str, config: &Value) -> Result<()> {
 impl Envoy {
     /// Starts one, its files in `dir`, and waits until it says that it is live.
     pub async fn start(dir: &Path, bootstrap: &Bootstrap<'_>) -> Result<Envoy> {
-        Self::start_with(dir, bootstrap, &bootstrap.to_json(), WORKERS).await
+        Self::launch(dir, &Launch::of(bootstrap)).await
     }
 
-    /// The same with so many workers, and with `json` in place of the whole file, of which `bootstrap` only says the
-    /// addresses.
-    pub async fn start_with(
-        dir: &Path,
-        bootstrap: &Bootstrap<'_>,
-        json: &Value,
-        workers: usize,
-    ) -> Result<Envoy> {
+    /// Starts one with any configuration, its files in `dir`, and waits until it says that it is live.
+    pub async fn launch(dir: &Path, launch: &Launch<'_>) -> Result<Envoy> {
         let config = dir.join("envoy.json");
-        fs::write(&config, format!("{json:#}"))?;
-        let workers = workers.to_string();
+        fs::write(&config, format!("{:#}", launch.config))?;
+        let workers = launch.workers.to_string();
+        let wasm_log_level = format!("wasm:{}", launch.wasm_log_level);
         let mut process = Process::start(
             "envoy",
             &artifact::envoy()?,
@@ -91,12 +113,12 @@ impl Envoy {
                 "-l",
                 "warning",
                 "--component-log-level",
-                "wasm:info",
+                &wasm_log_level,
             ],
             &[],
             &dir.join("envoy.log"),
         )?;
-        let ready = format!("http://{}/ready", bootstrap.admin);
+        let ready = format!("http://{}/ready", launch.admin);
         eventually("Envoy to be live", Duration::from_secs(30), async || {
             process.check()?;
             let response = reqwest::get(&ready).await?;
@@ -105,8 +127,8 @@ impl Envoy {
         })
         .await?;
         Ok(Envoy {
-            listen: bootstrap.listen,
-            admin: bootstrap.admin,
+            listen: launch.listen,
+            admin: launch.admin,
             discovery: dir.to_owned(),
             process,
         })

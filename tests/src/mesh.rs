@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::address;
 use crate::bootstrap::{Bootstrap, Delivery, FEED_CLUSTER, Named, nothing};
-use crate::envoy::{Answer, Envoy, WORKERS, discovery_file, filter_config, publish};
+use crate::envoy::{Answer, Envoy, Launch, WORKERS, discovery_file, filter_config, publish};
 use crate::eventually::eventually;
 use crate::feeder::Feeder;
 use crate::issuer::Issuer;
@@ -145,6 +145,10 @@ impl Plan {
     pub fn mutual_tls(self) -> Plan {
         Plan {
             mutual_tls: true,
+            ..self
+        }
+    }
+
     /// Envoy has one worker, and so one VM.
     pub fn with_one_worker(self) -> Plan {
         Plan { workers: 1, ..self }
@@ -250,9 +254,10 @@ impl Mesh {
             authority: plan.mutual_tls.then_some(&authority),
             principal: plan.principal,
         };
-        let mut json = bootstrap.to_json();
-        (plan.alter)(&mut json)?;
-        let envoy = Envoy::start_with(dir, &bootstrap, &json, plan.workers).await?;
+        let mut launch = Launch::of(&bootstrap);
+        launch.workers = plan.workers;
+        (plan.alter)(&mut launch.config)?;
+        let envoy = Envoy::launch(dir, &launch).await?;
         Ok(Mesh {
             feeder,
             envoy,

@@ -152,6 +152,41 @@ impl Process {
         log.lines().skip(skipped).collect::<Vec<_>>().join("\n")
     }
 
+    /// The processor time of its threads so far, user and system, as soon as none of them is at work: what the kernel
+    /// says of one that is may be some milliseconds old.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        loop {
+            match self.cpu_time_at_rest()? {
+                Some(time) => return Ok(time),
+                None => thread::sleep(Duration::from_millis(1)),
+            }
+        }
+    }
+
+    /// By `schedstat`, which counts nanoseconds; `stat` would count ticks of 10 ms. None if a thread is at work.
+    fn cpu_time_at_rest(&self) -> Result<Option<Duration>> {
+        let mut sum = 0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.id()))? {
+            let task = task?.path();
+            let read = |file| {
+                let path = task.join(file);
+                fs::read_to_string(&path).with_context(|| format!("{}", path.display()))
+            };
+            // The name before it may be anything, parentheses included.
+            if read("stat")?
+                .rsplit(')')
+                .next()
+                .is_some_and(|rest| rest.starts_with(" R"))
+            {
+                return Ok(None);
+            }
+            let times = read("schedstat")?;
+            let time = times.split(' ').next().unwrap_or_default();
+            sum += time.parse::<u64>().with_context(|| times.clone())?;
+        }
+        Ok(Some(Duration::from_nanos(sum)))
+    }
+
     /// Resident memory in bytes.
     pub fn resident(&self) -> Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.id()))?;

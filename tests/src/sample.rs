@@ -27,7 +27,12 @@ impl Sample {
 
     /// The smallest time that at least `percent` percent of all do not exceed; zero of none.
     pub fn percentile(&self, percent: usize) -> Duration {
-        let rank = (self.sorted.len() * percent).div_ceil(100);
+        self.per_mille(percent * 10)
+    }
+
+    /// The same of a thousand.
+    pub fn per_mille(&self, per_mille: usize) -> Duration {
+        let rank = (self.sorted.len() * per_mille).div_ceil(1000);
         let time = self.sorted.get(rank.saturating_sub(1));
         time.copied().unwrap_or_default()
     }
@@ -53,6 +58,7 @@ mod tests {
         let sample = Sample::new(times);
         let percentiles = [0, 50, 99, 100].map(|percent| sample.percentile(percent).as_millis());
         assert_eq!(percentiles, [1, 100, 198, 200]);
+        assert_eq!(sample.per_mille(994).as_millis(), 199);
         assert_eq!(Sample::default().percentile(50), Duration::ZERO);
     }
 }

@@ -51,11 +51,22 @@ impl Connection {
             self.peer,
             body.len(),
         );
+        let sent = self.send(request.as_bytes())?;
+        self.receive(sent)
+    }
+
+    /// Sends a request that is written out already; tells when. Its answer is to be received before the next one.
+    pub fn send(&mut self, request: &[u8]) -> Result<Instant> {
         let sent = Instant::now();
         if self.ended {
             self.stream = connect(self.peer)?;
         }
-        self.stream.get_mut().write_all(request.as_bytes())?;
+        self.stream.get_mut().write_all(request)?;
+        Ok(sent)
+    }
+
+    /// Reads the answer to what was sent then.
+    pub fn receive(&mut self, sent: Instant) -> Result<Exchange> {
         let line = self.line()?;
         let mut words = line.split(' ');
         self.ended = words.next() == Some("HTTP/1.0");
