@@ -1,5 +1,6 @@
 //! The feeder's end of the administration socket: one route per command of [`wire`](super::wire).
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -259,19 +260,21 @@ async fn list_holds(ledger: State<Ledger>, asked: Asked<wire::ListHolds>) -> Don
     let Json(wire::ListHolds { tenant }) = asked?;
     let directory = ledger.directory();
     let tenant = named(&directory, &tenant)?;
-    let mut rows: Vec<wire::HoldRow> = Vec::new();
+    // The oldest first: of several who lost a name, the last one's loss is told.
+    let mut held = BTreeMap::new();
     for (lost, Release { name, person }) in tenant.releases() {
         let users = tenant.users_ignoring_case(name.attribute, &name.value);
         let others = users.into_iter().filter(|user| Person::of(user) != *person);
-        rows.extend(others.map(|user| wire::HoldRow {
-            attribute: name.attribute.to_string(),
-            value: name.value.to_string(),
-            user: user.id,
-            lost: text(*lost),
-            until: text(directory.hold_end(*lost)),
-        }));
+        held.extend(others.map(|user| ((name, user.id), *lost)));
     }
-    Ok(Json(rows))
+    let rows = held.into_iter().map(|((name, user), lost)| wire::HoldRow {
+        attribute: name.attribute.to_string(),
+        value: name.value.to_string(),
+        user,
+        lost: text(lost),
+        until: text(directory.hold_end(lost)),
+    });
+    Ok(Json(rows.collect()))
 }
 
 async fn end_hold(ledger: State<Ledger>, asked: Asked<wire::EndHold>) -> Done<wire::EndHold> {

@@ -187,7 +187,7 @@ impl Formers {
     }
 }
 
-/// A tenant's releases. Some 300 bytes each; whatever is asked of them does not grow with their number.
+/// A tenant's releases. Some 400 bytes each; what a write asks of them does not grow with their number.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Releases {
     /// To the letter.

@@ -9,6 +9,7 @@
 
 mod administration;
 mod apply;
+mod bindings;
 mod bounds;
 mod exposure;
 mod extensions;

@@ -98,6 +98,9 @@ impl Draft {
     /// Counts those of these names, which somebody has just been given, that do not mean them yet.
     pub(super) fn count_held(&mut self, tenant: &str, gained: &[Name]) -> Result<(), Refused> {
         let tenant = self.tenant(tenant)?;
+        if tenant.release_count() == 0 {
+            return Ok(());
+        }
         let held = gained.iter().filter(|name| is_held(name, tenant)).count();
         self.held += held;
         Ok(())
