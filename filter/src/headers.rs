@@ -44,17 +44,36 @@ impl<'a> RequestHeaders<'a> {
     }
 }
 
-/// The names in a map that an upstream might take for one of `own`, each once; none if the map is broken.
-pub(crate) fn claimed<'a>(map: &'a [u8], own: &Headers) -> Option<Vec<&'a [u8]>> {
-    let mut names = Vec::new();
-    for_each(map, |name, _| {
-        if own.claims(name) {
-            names.push(name);
-        }
-    })?;
-    names.sort_unstable();
-    names.dedup();
-    Some(names)
+/// What a client wrote that an upstream might take for `own`, or that would take `own` away.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Claimed<'a> {
+    /// Names of headers, each once.
+    pub(crate) names: Vec<&'a [u8]>,
+    /// If `Connection` lists any of `own`: what else it lists. A next hop removes what is listed (RFC 9110 section 7.6.1).
+    /// Envoy does so before any filter, and takes the names out; but an upgrade's `Connection` it forwards as it came.
+    pub(crate) connection: Option<Vec<u8>>,
+}
+
+impl<'a> Claimed<'a> {
+    /// None if the map is broken.
+    pub(crate) fn read(map: &'a [u8], own: &Headers) -> Option<Claimed<'a>> {
+        let mut claimed = Claimed::default();
+        let mut options = Vec::new();
+        for_each(map, |name, value| {
+            if own.claims(name) {
+                claimed.names.push(name);
+            }
+            if name == b"connection" {
+                options.extend(value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii));
+            }
+        })?;
+        claimed.names.sort_unstable();
+        claimed.names.dedup();
+        let listed = options.len();
+        options.retain(|option| !own.claims(option));
+        claimed.connection = (options.len() < listed).then(|| options.join(&b", "[..]));
+        Some(claimed)
+    }
 }
 
 /// None if the map is broken; some of it may have been visited then.
@@ -103,6 +122,7 @@ pub(crate) fn encode(headers: &[(&str, impl AsRef<str>)]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use scimesh_engine::Policy;
 
     #[test]
     fn a_request_is_read_among_other_headers() {
@@ -157,6 +177,66 @@ mod tests {
             assert!(!is_grpc(other, ":path"), "{other}");
         }
         assert!(!is_grpc("application/grpc", "x-path"));
+    }
+
+    fn policy() -> Policy {
+        let policy = serde_json::json!({
+            "tenant": "corp",
+            "feed": { "cluster": "feed" },
+            "headers": { "subject": "x-who", "groups": "x-which-groups" },
+            "rules": [{ "name": "all", "to": [{ "paths": ["/{**}"] }], "allow": "PUBLIC" }],
+        });
+        Policy::parse(policy.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn every_spelling_of_our_names_is_claimed_once() {
+        let map = encode(&[
+            (":method", "GET"),
+            ("x_who", "a"),
+            ("x-note", ""),
+            ("x-who", "b"),
+            ("x_who", "c"),
+            ("x-whom", ""),
+            ("X.Which~GROUPS", ""),
+            ("", "x-who"),
+            ("connection", "upgrade"),
+        ]);
+        let claimed = Claimed {
+            names: vec![b"X.Which~GROUPS", b"x-who", b"x_who"],
+            connection: None,
+        };
+        assert_eq!(Claimed::read(&map, policy().headers()), Some(claimed));
+        assert_eq!(
+            Claimed::read(&map[..map.len() - 1], policy().headers()),
+            None
+        );
+        let nothing = Claimed::read(&map, &Headers::default()).unwrap();
+        assert_eq!(nothing, Claimed::default());
+    }
+
+    #[test]
+    fn connection_keeps_what_is_not_ours() {
+        let connection = |lines: &[&str]| {
+            let lines: Vec<_> = lines.iter().map(|line| ("connection", *line)).collect();
+            let map = encode(&lines);
+            let claimed = Claimed::read(&map, policy().headers()).unwrap();
+            claimed
+                .connection
+                .map(|left| String::from_utf8(left).unwrap())
+        };
+        assert_eq!(connection(&[]), None);
+        assert_eq!(connection(&["upgrade, x-note"]), None);
+        let left = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            connection(&["upgrade, X-Who,x-note"]),
+            left("upgrade, x-note")
+        );
+        assert_eq!(
+            connection(&["upgrade", "\tx_which_groups "]),
+            left("upgrade")
+        );
+        assert_eq!(connection(&["x-who,x_who"]), left(""));
     }
 
     #[test]

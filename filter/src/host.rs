@@ -200,7 +200,7 @@ pub(crate) fn remove_header(map: MapType, name: &[u8]) -> Result<(), HostError> 
 }
 
 /// Gives the request one header of this name, with this value.
-pub(crate) fn set_request_header(name: &str, value: &str) -> Result<(), HostError> {
+pub(crate) fn set_request_header(name: &str, value: &[u8]) -> Result<(), HostError> {
     // SAFETY: the host only reads.
     let status = unsafe {
         proxy_replace_header_map_value(

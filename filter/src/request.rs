@@ -12,7 +12,7 @@ use scimesh_engine::{Decision, Headers, Mode, Moment, Reason, Request, decide};
 
 use crate::claims::Token;
 use crate::connection::Downstream;
-use crate::headers::{self, RequestHeaders};
+use crate::headers::{Claimed, RequestHeaders};
 use crate::host::{self, HostError};
 use crate::refusal::Refusal;
 use crate::stats;
@@ -68,7 +68,7 @@ pub(crate) fn ends(plugin: &Plugin) -> Option<Answer> {
         return None;
     }
     const TRAILERS: MapType = MapType::HttpRequestTrailers;
-    let cleaned = host::header_map(TRAILERS).and_then(|map| clean(TRAILERS, &map, own));
+    let cleaned = host::header_map(TRAILERS).and_then(|map| clean(TRAILERS, &map, own).map(drop));
     let error = cleaned.err()?;
     complain(error);
     attempt(stats::count_failure(Reason::Misconfigured));
@@ -177,22 +177,26 @@ fn judge<'p>(plugin: &'p Plugin, headers: &RequestHeaders<'_>) -> Result<Judged<
 
 /// Prepares a request to go on: what the client wrote in our name is gone first, and the verdict comes last.
 fn let_go(plugin: &Plugin, map: &[u8], tells: &[(&str, String)]) -> Result<(), HostError> {
-    clean(MapType::HttpRequestHeaders, map, plugin.policy.headers())?;
+    let own = plugin.policy.headers();
+    if !own.is_empty() {
+        let claimed = clean(MapType::HttpRequestHeaders, map, own)?;
+        if let Some(connection) = claimed.connection {
+            host::set_request_header("connection", &connection)?;
+        }
+    }
     for (name, value) in tells {
-        host::set_request_header(name, value)?;
+        host::set_request_header(name, value.as_bytes())?;
     }
     host::set_property(&plugin.verdict, ALLOW)
 }
 
 /// Removes what an upstream might take for ours.
-fn clean(kind: MapType, map: &[u8], own: &Headers) -> Result<(), HostError> {
-    if own.is_empty() {
-        return Ok(());
+fn clean<'a>(kind: MapType, map: &'a [u8], own: &Headers) -> Result<Claimed<'a>, HostError> {
+    let claimed = Claimed::read(map, own).ok_or(HostError::UNREADABLE_HEADERS)?;
+    for name in &claimed.names {
+        host::remove_header(kind, name)?;
     }
-    let claimed = headers::claimed(map, own).ok_or(HostError::UNREADABLE_HEADERS)?;
-    claimed
-        .into_iter()
-        .try_for_each(|name| host::remove_header(kind, name))
+    Ok(claimed)
 }
 
 fn refuse(reason: Reason, grpc: bool) -> Answer {

@@ -30,6 +30,14 @@ pub fn policy(rules: Value) -> Value {
     json!({ "tenant": "acme", "feed": { "cluster": FEED_CLUSTER }, "rules": rules })
 }
 
+/// `policy` with this field as well.
+pub fn with(mut policy: Value, field: &str, value: Value) -> Value {
+    if let Some(fields) = policy.as_object_mut() {
+        fields.insert(field.to_owned(), value);
+    }
+    policy
+}
+
 /// The policy of most stories: `/payments` is for the group payments, `/health` for everybody, all else for acme's users.
 pub fn payments_policy() -> Value {
     policy(json!([

@@ -166,6 +166,8 @@ async fn a_grpc_client_gets_a_status_and_the_reason() -> Result<()> {
         "application/grpc-web+proto",
         "application/grpc-web-text",
         "application/grpcx",
+        "application/grpc;charset=utf-8",
+        "Application/GRPC",
         "application/json",
     ] {
         let call = Call::new(&mesh.envoy, "/closed", Some(&alice), content_type).await?;
