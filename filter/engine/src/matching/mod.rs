@@ -3,12 +3,13 @@
 //! Knows nothing of users. A condition on something that a request does not have, or has in no well-formed way, is not met,
 //! and neither is the negation of that condition.
 
-mod host;
-mod method;
+pub(crate) mod host;
+pub(crate) mod kinds;
+pub(crate) mod method;
 mod operation;
 pub(crate) mod path;
-mod path_pattern;
-mod port;
+pub(crate) mod path_pattern;
+pub(crate) mod port;
 mod target;
 
 pub(crate) use operation::Operation;
