@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde::Deserialize;
 
+use super::kinds::Part;
+
 /// Bytes of a host's name at most (RFC 1035 section 2.3.4).
 const MAX_HOST_BYTES: usize = 253;
 
@@ -12,6 +14,11 @@ const MAX_HOST_BYTES: usize = 253;
 pub(crate) struct CanonicalHost(String);
 
 impl CanonicalHost {
+    /// Itself.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Reads `:authority`. None if it is no single, well-formed host: two Host lines, for one, arrive joined by a comma.
     pub(crate) fn parse(authority: &[u8]) -> Option<CanonicalHost> {
         let text = std::str::from_utf8(authority).ok()?;
@@ -114,6 +121,25 @@ impl TryFrom<String> for HostPattern {
 }
 
 impl HostPattern {
+    /// Its parts.
+    pub(crate) fn parts(&self) -> Vec<Part> {
+        let literal = |text: &str| text.chars().map(Part::Char).collect::<Vec<_>>();
+        match self {
+            HostPattern::Any => vec![Part::Anything],
+            HostPattern::Exact(CanonicalHost(exact)) => literal(exact),
+            HostPattern::Prefix(prefix) => [literal(prefix), vec![Part::Anything]].concat(),
+            HostPattern::Suffix(suffix) => [vec![Part::Anything], literal(suffix)].concat(),
+        }
+    }
+
+    /// The one host that it matches, if it is one.
+    pub(crate) fn exact(&self) -> Option<&CanonicalHost> {
+        match self {
+            HostPattern::Exact(exact) => Some(exact),
+            HostPattern::Any | HostPattern::Prefix(_) | HostPattern::Suffix(_) => None,
+        }
+    }
+
     pub(crate) fn matches(&self, host: &CanonicalHost) -> bool {
         match self {
             HostPattern::Any => true,

@@ -4,12 +4,13 @@
 //! and neither is the negation of that condition.
 
 mod folding;
-mod host;
-mod method;
+pub(crate) mod host;
+pub(crate) mod kinds;
+pub(crate) mod method;
 pub(crate) mod operation;
 pub(crate) mod path;
-mod path_pattern;
-mod port;
+pub(crate) mod path_pattern;
+pub(crate) mod port;
 mod target;
 
 pub(crate) use operation::Operation;

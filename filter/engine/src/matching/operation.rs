@@ -14,21 +14,21 @@ use crate::policy::strict::{NonEmpty, present};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Operation {
     #[serde(default, deserialize_with = "present")]
-    hosts: Option<NonEmpty<HostPattern>>,
+    pub(crate) hosts: Option<NonEmpty<HostPattern>>,
     #[serde(default, deserialize_with = "present")]
-    not_hosts: Option<NonEmpty<HostPattern>>,
+    pub(crate) not_hosts: Option<NonEmpty<HostPattern>>,
     #[serde(default, deserialize_with = "present")]
-    ports: Option<NonEmpty<Port>>,
+    pub(crate) ports: Option<NonEmpty<Port>>,
     #[serde(default, deserialize_with = "present")]
-    not_ports: Option<NonEmpty<Port>>,
+    pub(crate) not_ports: Option<NonEmpty<Port>>,
     #[serde(default, deserialize_with = "present")]
-    methods: Option<NonEmpty<MethodPattern>>,
+    pub(crate) methods: Option<NonEmpty<MethodPattern>>,
     #[serde(default, deserialize_with = "present")]
-    not_methods: Option<NonEmpty<MethodPattern>>,
+    pub(crate) not_methods: Option<NonEmpty<MethodPattern>>,
     #[serde(default, deserialize_with = "present")]
-    paths: Option<NonEmpty<PathPattern>>,
+    pub(crate) paths: Option<NonEmpty<PathPattern>>,
     #[serde(default, deserialize_with = "present")]
-    not_paths: Option<NonEmpty<PathPattern>>,
+    pub(crate) not_paths: Option<NonEmpty<PathPattern>>,
 }
 
 /// A field of an operation: one condition.

@@ -1,7 +1,10 @@
 //! The patterns of `paths` and `notPaths`: Istio's, over canonical paths.
 
+use std::fmt;
+
 use serde::Deserialize;
 
+use super::kinds::Part;
 use super::path::{AmbiguousPath, CanonicalPath};
 
 /// What a canonical path is compared with. A path and the same path with one trailing slash are one path: a pattern matches
@@ -141,7 +144,69 @@ fn template(text: &str) -> Result<PathPattern, InvalidPathPattern> {
     Ok(PathPattern::Template { head, tail })
 }
 
+impl fmt::Display for PathPattern {
+    /// As it would be written, in canonical form.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PathPattern::Any => f.write_str("*"),
+            PathPattern::Exact(exact) => f.write_str(exact),
+            PathPattern::Prefix(prefix) => write!(f, "{prefix}*"),
+            PathPattern::Suffix(suffix) => write!(f, "*{suffix}"),
+            PathPattern::Template { head, tail } => {
+                for segment in head {
+                    match segment {
+                        Segment::One => f.write_str("/{*}")?,
+                        Segment::Literal(word) => write!(f, "/{word}")?,
+                    }
+                }
+                let Some(tail) = tail else { return Ok(()) };
+                f.write_str("/{**}")?;
+                tail.iter().try_for_each(|word| write!(f, "/{word}"))
+            }
+        }
+    }
+}
+
 impl PathPattern {
+    /// Its parts, over paths of which the root is the empty text.
+    pub(crate) fn parts(&self) -> Vec<Part> {
+        let literal = |text: &str| text.chars().map(Part::Char).collect::<Vec<_>>();
+        match self {
+            PathPattern::Any => vec![Part::Anything],
+            PathPattern::Exact(exact) => literal(if exact == "/" { "" } else { exact }),
+            PathPattern::Prefix(prefix) => {
+                let (text, rest) = match prefix.strip_suffix('/') {
+                    Some(text) => (text, Part::Segments),
+                    None => (prefix.as_str(), Part::Anything),
+                };
+                [literal(text), vec![rest]].concat()
+            }
+            PathPattern::Suffix(suffix) => [vec![Part::Anything], literal(suffix)].concat(),
+            PathPattern::Template { head, tail } => {
+                let mut parts = Vec::new();
+                for segment in head {
+                    parts.push(Part::Char('/'));
+                    match segment {
+                        Segment::One => parts.push(Part::Segment),
+                        Segment::Literal(word) => parts.extend(literal(word)),
+                    }
+                }
+                if let Some(tail) = tail {
+                    parts.push(Part::Segments);
+                    for word in tail {
+                        parts.extend(literal(&format!("/{word}")));
+                    }
+                }
+                parts
+            }
+        }
+    }
+
+    /// Whether it matches every path.
+    pub(crate) fn is_every_path(&self) -> bool {
+        matches!(self.parts().as_slice(), [Part::Anything] | [Part::Segments])
+    }
+
     pub(crate) fn matches(&self, path: &CanonicalPath<'_>) -> bool {
         let text = path.as_str();
         match self {

@@ -21,7 +21,7 @@ use serde::Deserialize;
 use feed::Feed;
 use headers::Headers;
 use hold::Hold;
-pub(crate) use requirement::{Requirement, Requirements};
+pub(crate) use requirement::{Condition, Requirement, Requirements};
 pub(crate) use rule::{Demand, Effect, Rule};
 use strict::Object;
 

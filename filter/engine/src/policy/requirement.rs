@@ -68,9 +68,9 @@ pub enum List {
 /// mistaken for another's.
 #[derive(Debug)]
 pub(crate) struct Requirement {
-    any_of: Option<NonEmpty<Condition>>,
-    all_of: Option<NonEmpty<Condition>>,
-    none_of: Option<NonEmpty<Condition>>,
+    pub(crate) any_of: Option<NonEmpty<Condition>>,
+    pub(crate) all_of: Option<NonEmpty<Condition>>,
+    pub(crate) none_of: Option<NonEmpty<Condition>>,
 }
 
 /// `require`, in its two parts. There is at least one.
@@ -129,7 +129,7 @@ impl Requirements {
     }
 
     /// One or both.
-    pub(super) fn parts(&self) -> impl Iterator<Item = &Requirement> {
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Requirement> {
         self.user.iter().chain(&self.workload)
     }
 }
@@ -145,7 +145,7 @@ impl Requirement {
     }
 
     /// Every term in it.
-    pub(super) fn terms(&self) -> impl Iterator<Item = &Term> {
+    pub(crate) fn terms(&self) -> impl Iterator<Item = &Term> {
         [&self.any_of, &self.all_of, &self.none_of]
             .into_iter()
             .flatten()
@@ -157,7 +157,7 @@ impl Requirement {
     }
 
     /// Whether a user without any term may satisfy it, so that all active users must be known.
-    pub(super) fn admits_without_terms(&self) -> bool {
+    pub(crate) fn admits_without_terms(&self) -> bool {
         let active = |condition: &Condition| *condition == Condition::Active;
         let any = self
             .any_of

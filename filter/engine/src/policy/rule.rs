@@ -15,7 +15,7 @@ pub(super) const MAX_NAME: usize = 63;
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) name: String,
-    to: Vec<Operation>,
+    pub(crate) to: Vec<Operation>,
     pub(crate) effect: Effect,
     pub(crate) mode: Mode,
 }
@@ -131,7 +131,7 @@ impl Rule {
     }
 
     /// What it demands of whoever asks, if it asks for anybody.
-    pub(super) fn demand(&self) -> Option<&Demand> {
+    pub(crate) fn demand(&self) -> Option<&Demand> {
         match &self.effect {
             Effect::Require(demand) => Some(demand),
             Effect::Public | Effect::Nobody => None,
