@@ -10,6 +10,7 @@
 mod administration;
 mod apply;
 mod bounds;
+mod explain;
 mod exposure;
 mod extensions;
 mod feed;
