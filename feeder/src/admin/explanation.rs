@@ -218,6 +218,9 @@ pub struct Naming {
     pub name: Option<String>,
     /// Who has that name, active or not; several have it only by mistake.
     pub users: Vec<UserRow>,
+    /// Until when the name is held, as RFC 3339, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<String>,
     /// Why it names nobody to the policy; none: it names the only one of `users`.
     pub problem: Option<Problem>,
 }
@@ -279,6 +282,8 @@ pub enum What {
     SeveralUsers,
     /// The user who has the name is inactive.
     UserInactive,
+    /// Somebody else lost the name not long ago: it means nobody until `heldUntil`.
+    NameHeld,
     /// The user is active and holds none of the policy's terms, and no rule admits every active user: the filter is not told of it.
     NoTerms,
 }

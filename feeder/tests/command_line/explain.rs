@@ -33,6 +33,7 @@ struct Company {
     feeder: Feeder,
     place: Place,
     policy: PathBuf,
+    scim_token: String,
 }
 
 impl Company {
@@ -95,6 +96,7 @@ impl Company {
             place,
             feeder,
             policy,
+            scim_token: token.trim().to_owned(),
         }
     }
 
@@ -270,6 +272,64 @@ fn a_token_that_names_nobody_says_exactly_why() {
 }
 
 #[test]
+fn a_name_that_somebody_else_had_is_told_to_be_held() {
+    let company = Company::new();
+    let scim = |request: &str, body: Value| {
+        let answer = company
+            .feeder
+            .scim(&company.scim_token, request, &body.to_string());
+        assert!(answer.status < 300, "{}", answer.body);
+        answer.body
+    };
+    let bob =
+        company.refund(&["--user", "bob", "--issuer", ISSUER])["user"]["users"][0]["id"].clone();
+    scim(
+        &format!("DELETE /scim/v2/Users/{}", bob.as_str().unwrap()),
+        json!({}),
+    );
+    let successor = json!({
+        "schemas": ["urn:ietf:params:scim:schemas:core:2.0:User"], "userName": "robert", "externalId": "0r", "active": true,
+        "emails": [{"value": "bob@corp.example"}],
+    });
+    scim("POST /scim/v2/Users", successor);
+    let mail =
+        json!({"iss": "https://mail.example", "email": "bob@corp.example", "email_verified": true});
+    let case = company.refund_by(mail.clone());
+    assert_eq!(case["reason"], "unknown_subject");
+    assert_eq!(case["user"]["problem"]["what"], "name_held");
+    assert_eq!(case["user"]["users"][0]["userName"], "robert");
+    let until = case["user"]["heldUntil"].as_str().unwrap();
+    assert!(
+        case["changes"][0].as_str().unwrap().contains(until),
+        "{case}"
+    );
+    assert!(
+        case["changes"][0]
+            .as_str()
+            .unwrap()
+            .contains("scimesh hold release"),
+        "{case}"
+    );
+
+    let release = [
+        "hold",
+        "release",
+        "--tenant",
+        "corp",
+        "--attribute",
+        "email",
+        "--value",
+        "bob@corp.example",
+    ];
+    company.place.done(&release);
+    let case = company.refund_by(mail);
+    // In no group, and no rule admits every active user.
+    assert_eq!(case["user"]["problem"]["what"], "no_terms");
+    assert_eq!(case["user"]["heldUntil"], Value::Null);
+    assert_eq!(case["changes"], json!(["give robert group:payments"]));
+}
+
+#[test]
 fn a_workload_is_explained_like_a_user() {
     let company = Company::new();
     let by = |id: &str| {
@@ -349,7 +409,10 @@ fn a_token_is_taken_apart_here_and_its_claims_alone_reach_the_feeder() {
         "{error}"
     );
     let log = company.feeder.log();
-    assert!(!log.contains("never-logged") && !log.contains(&secret[..20]), "{log}");
+    assert!(
+        !log.contains("never-logged") && !log.contains(&secret[..20]),
+        "{log}"
+    );
 }
 
 #[test]
@@ -427,7 +490,9 @@ fn what_can_not_be_explained_is_refused_with_its_cause() {
     // What is used wrongly, and a feeder that does not run.
     for wrong in [
         &["explain", "--user", "ada"][..],
+        &["explain"],
         &["explain", "--policy", "p"],
+        &["explain", "--policy", "p", "--method", "GET"],
         &["explain", "--token", "a", "--claims", "{}"],
         &[
             "explain", "--policy", "p", "--method", "GET", "--path", "/", "--issuer", "x",

@@ -3,6 +3,7 @@
 use scimesh_engine::Reason;
 
 use crate::admin::explanation::{Asked, Condition, Naming, Requested, State, UserRow, What};
+use crate::config::BindingForm;
 
 /// A refused request, as far as it has been explained.
 pub(super) struct Refused<'a> {
@@ -50,7 +51,7 @@ pub(super) fn changes(refused: &Refused<'_>) -> Vec<String> {
         Reason::UnknownIssuer | Reason::NoSubject => unnamed(refused.user, tenant),
         Reason::UnknownSubject | Reason::NotPermitted => {
             let conditions = require.and_then(|require| require.user.as_deref());
-            of_somebody(refused.user, conditions.unwrap_or_default())
+            of_somebody(refused.user, tenant, conditions.unwrap_or_default())
         }
         Reason::NoWorkload | Reason::UnknownTrustDomain => match refused.workload {
             None => vec![format!(
@@ -60,7 +61,7 @@ pub(super) fn changes(refused: &Refused<'_>) -> Vec<String> {
         },
         Reason::UnknownWorkload | Reason::WorkloadNotPermitted => {
             let conditions = require.and_then(|require| require.workload.as_deref());
-            of_somebody(refused.workload, conditions.unwrap_or_default())
+            of_somebody(refused.workload, tenant, conditions.unwrap_or_default())
         }
         Reason::Nobody => vec![format!(
             "the rule {rule} is for nobody: put a rule that allows the request before it, or change it"
@@ -95,7 +96,7 @@ fn unnamed(naming: Option<&Naming>, tenant: &str) -> Vec<String> {
 }
 
 /// Of somebody who is nobody known, or does not hold what is asked for.
-fn of_somebody(naming: Option<&Naming>, conditions: &[Condition]) -> Vec<String> {
+fn of_somebody(naming: Option<&Naming>, tenant: &str, conditions: &[Condition]) -> Vec<String> {
     let Some(naming) = naming else {
         return Vec::new();
     };
@@ -119,6 +120,12 @@ fn of_somebody(naming: Option<&Naming>, conditions: &[Condition]) -> Vec<String>
     if detail(What::UserInactive).is_some() {
         return vec![format!(
             "activate {who} at the identity provider (active: true)"
+        )];
+    }
+    if let (Some(detail), Some(BindingForm(binding))) = (detail(What::NameHeld), &naming.binding) {
+        return vec![format!(
+            "{detail}. If nobody can have such a token any more: scimesh hold release --tenant {tenant} --attribute {} --value NAME",
+            binding.attribute
         )];
     }
     let unmet = |list: &'static str| {

@@ -170,7 +170,7 @@ pub(super) fn explain_token(
         let snapshot = excerpt::excerpt(directory, &scope, Some(&token), None);
         bound.push(InTenant {
             tenant: tenant.name().to_string(),
-            naming: naming::of_token(tenant, &snapshot, &token),
+            naming: naming::of_token(directory, tenant, &snapshot, &token),
         });
     }
     let known = tenants().map(AsRef::as_ref);
@@ -254,10 +254,11 @@ impl About<'_> {
         lease.renew(self.now);
         let Explanation { decision, rules } =
             explain::explain(self.policy, &snapshot, &lease, &request, self.now);
-        let user = token.map(|token| naming::of_token(self.tenant, &snapshot, token));
+        let user =
+            token.map(|token| naming::of_token(self.directory, self.tenant, &snapshot, token));
         let workload = self
             .workload
-            .map(|id| naming::of_peer(self.tenant, &snapshot, id));
+            .map(|id| naming::of_peer(self.directory, self.tenant, &snapshot, id));
         let rules = self.asked(rules, user.as_ref(), workload.as_ref());
         let path = self.request.path.as_deref();
         let path = path.and_then(|path| CanonicalPath::parse(path.as_bytes()).err());

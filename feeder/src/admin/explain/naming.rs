@@ -13,20 +13,30 @@ use super::issuers::slip;
 use super::lookup;
 use crate::admin::explanation::{Naming, Problem, UserRow, What};
 use crate::config::BindingForm;
-use crate::directory::{Tenant, User};
+use crate::directory::{Directory, Tenant, User};
 
 /// Similar issuers that are told at most.
 const MAX_SIMILAR: usize = 3;
 
 /// Whom a token names. `snapshot` is of this tenant, and holds whom the token may name.
-pub(super) fn of_token(tenant: &Tenant, snapshot: &Snapshot, token: &dyn Claims) -> Naming {
+pub(super) fn of_token(
+    directory: &Directory,
+    tenant: &Tenant,
+    snapshot: &Snapshot,
+    token: &dyn Claims,
+) -> Naming {
     let issuer = said(token, "iss");
     let voucher = issuer.clone().map(Voucher::Issuer);
     let binding = voucher.and_then(|voucher| tenant.binding(&voucher));
     match (explain::user(snapshot, token), binding) {
-        (Ok(subject), Some(binding)) => {
-            named(tenant, snapshot, binding, &subject.name, &subject.digest)
-        }
+        (Ok(subject), Some(binding)) => named(
+            directory,
+            tenant,
+            snapshot,
+            binding,
+            &subject.name,
+            &subject.digest,
+        ),
         (Ok(_), None) => nobody(None, None, unbound(issuer, [tenant])),
         (Err(unnamed), binding) => {
             let name = binding.and_then(claim_of);
@@ -38,13 +48,25 @@ pub(super) fn of_token(tenant: &Tenant, snapshot: &Snapshot, token: &dyn Claims)
 }
 
 /// Whom an mTLS peer's URI names.
-pub(super) fn of_peer(tenant: &Tenant, snapshot: &Snapshot, id: &str) -> Naming {
+pub(super) fn of_peer(
+    directory: &Directory,
+    tenant: &Tenant,
+    snapshot: &Snapshot,
+    id: &str,
+) -> Naming {
     let trust_domain = spiffe::trust_domain(id.as_bytes());
     let voucher = trust_domain.map(|name| Voucher::TrustDomain(name.to_owned()));
     let binding = voucher.and_then(|voucher| tenant.binding(&voucher));
     let name = Some(id.to_owned());
     match (explain::workload(snapshot, Some(id.as_bytes())), binding) {
-        (Ok(subject), Some(binding)) => named(tenant, snapshot, binding, id.as_bytes(), &subject),
+        (Ok(subject), Some(binding)) => named(
+            directory,
+            tenant,
+            snapshot,
+            binding,
+            id.as_bytes(),
+            &subject,
+        ),
         (Err(Reason::NoWorkload), _) => {
             let detail = format!(
                 "\"{id}\" is not spelled as a SPIFFE id of a workload is: spiffe://TRUST-DOMAIN/PATH"
@@ -102,12 +124,14 @@ fn nobody(binding: Option<&Binding>, name: Option<String>, problem: Problem) -> 
         binding: binding.cloned().map(BindingForm),
         name,
         users: Vec::new(),
+        held_until: None,
         problem: Some(problem),
     }
 }
 
 /// A name that is well-formed under its binding; whether it means somebody.
 fn named(
+    directory: &Directory,
     tenant: &Tenant,
     snapshot: &Snapshot,
     binding: &Binding,
@@ -123,11 +147,21 @@ fn named(
     };
     let attribute = binding.attribute;
     let known = snapshot.terms_of(subject).is_some();
+    let held = tenant.held(binding, &canonical);
+    let held_until = held.map(|held| format!("{:.0}", directory.hold_end(held.lost)));
     let problem = match users.as_slice() {
         [] => Some((What::NoUser, no_user(tenant, binding, &name))),
         [user] if !user.identity.active => {
             let detail = format!("{} is not active", user.identity.user_name);
             Some((What::UserInactive, detail))
+        }
+        [user] if held_until.is_some() => {
+            let until = held_until.as_deref().unwrap_or_default();
+            let detail = format!(
+                "{} has had the {attribute} \"{name}\" since somebody else lost it; so that old tokens do not become theirs, it names nobody until {until}",
+                user.identity.user_name
+            );
+            Some((What::NameHeld, detail))
         }
         [user] if !known => {
             let detail = format!(
@@ -148,6 +182,7 @@ fn named(
     Naming {
         binding: Some(BindingForm(binding.clone())),
         users: users.into_iter().map(row).collect(),
+        held_until,
         problem: problem.map(|(what, detail)| Problem { what, detail }),
         name: Some(name),
     }

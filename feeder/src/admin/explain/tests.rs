@@ -56,7 +56,7 @@ fn email(number: usize) -> &'static str {
 }
 
 /// Groups 0 to 3 of the tenant corp have the numbers 100 to 103; the last two share a name.
-fn directory(people: &[Person], members: &[(usize, usize)]) -> Directory {
+fn directory(former: &[Person], people: &[Person], members: &[(usize, usize)]) -> Directory {
     let history = History {
         generation: 1,
         id: [1; 16],
@@ -68,14 +68,23 @@ fn directory(people: &[Person], members: &[(usize, usize)]) -> Directory {
     let empty = Directory::new(history, 0, keys);
     let mut draft = Draft::new(&empty, Timestamp::UNIX_EPOCH);
     crate::admin::reconcile(&mut draft, &Desired::parse(BINDINGS).unwrap(), false).unwrap();
-    for (number, (external, mail, active, role)) in people.iter().enumerate() {
+    let numbered = |people: &[Person], from: usize| {
+        let people = people.to_vec().into_iter().enumerate();
+        people.map(move |(number, person)| (number, id(from + number), person))
+    };
+    // Who came before: they leave their names behind.
+    let gone = numbered(former, 200).map(|person| (person, true));
+    for ((number, id, (external, mail, active, role)), goes) in
+        gone.chain(numbered(people, 0).map(|person| (person, false)))
+    {
         let user = json!({
-            "userName": format!("User{number}"), "externalId": external_id(*external), "active": active,
-            "emails": [{"value": email(*mail)}], "roles": [{"value": format!("r{role}")}],
+            "userName": format!("User{number}"), "externalId": external_id(external), "active": active,
+            "emails": [{"value": email(mail)}], "roles": [{"value": format!("r{role}")}],
         });
-        draft
-            .create_user("corp", id(number), attributes(user))
-            .unwrap();
+        draft.create_user("corp", id, attributes(user)).unwrap();
+        if goes {
+            draft.delete_user("corp", id).unwrap();
+        }
     }
     for group in 0..4 {
         let name = format!("g{}", group.min(2));
@@ -210,13 +219,14 @@ proptest! {
 
     #[test]
     fn what_is_explained_is_what_the_whole_snapshot_decides(
+        former in prop::collection::vec((0..5_usize, 0..3_usize, Just(true), Just(0_usize)), 0..2),
         people in prop::collection::vec((0..5_usize, 0..3_usize, prop::bool::weighted(0.8), 0..2_usize), 1..4),
         members in prop::collection::vec((0..4_usize, 0..8_usize), 0..8),
         mode in "ENFORCE|SHADOW", require in requires(), asks_workload in prop::option::of(terms()), active: bool,
         token in prop::option::weighted(0.9, tokens()), workload in prop::option::of(0..5_usize),
         method in "GET|GET|GET|GET|POST|get", path in "/(open|main/a|main/b|main/c|main/a/|else|main//)",
     ) {
-        let directory = directory(&people, &members);
+        let directory = directory(&former, &people, &members);
         let text = policy(&mode, require, asks_workload.map(|terms| terms[0]), active);
         let policy = Policy::parse(text.as_bytes()).unwrap();
         let snapshot = whole(&directory, policy.scope());
@@ -265,10 +275,11 @@ proptest! {
 
     #[test]
     fn a_token_names_whom_some_tenants_filter_knows(
+        former in prop::collection::vec((0..5_usize, 0..3_usize, Just(true), Just(0_usize)), 0..2),
         people in prop::collection::vec((0..5_usize, 0..3_usize, any::<bool>(), 0..2_usize), 1..4),
         token in tokens(),
     ) {
-        let directory = directory(&people, &[]);
+        let directory = directory(&former, &people, &[]);
         let asked = ExplainToken { tenant: None, claims: token.clone() };
         let explained = explain_token(&directory, &asked).unwrap();
         for tenant in directory.tenants() {
@@ -285,7 +296,7 @@ proptest! {
 
 #[test]
 fn a_user_is_found_by_whatever_they_are_called_and_tried_under_each_binding() {
-    let directory = directory(&[(0, 0, true, 0), (1, 0, true, 1)], &[(0, 4)]);
+    let directory = directory(&[], &[(0, 0, true, 0), (1, 0, true, 1)], &[(0, 4)]);
     let text = || policy("ENFORCE", json!({ "anyOf": ["group:g0"] }), None, true);
     let of = |called: &str, issuer: Option<&str>| {
         let named = called.to_owned();

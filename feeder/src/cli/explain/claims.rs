@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BadClaims {
     /// RFC 8259; or a name is there twice, for which Envoy refuses the whole token (RFC 7519 section 4: they must be unique).
-    #[error("not JSON as Envoy reads it: {0}")]
+    #[error("not JSON that can be read in one way: {0}")]
     Json(#[from] serde_json::Error),
     /// Something else than an object.
     #[error("no object of claims")]

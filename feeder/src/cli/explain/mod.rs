@@ -7,7 +7,8 @@ mod text;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use clap::Args;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _};
 use clap::builder::NonEmptyStringValueParser;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -81,7 +82,7 @@ struct RequestArgs {
     )]
     method: Option<String>,
     /// Its path, as it is sent; only CONNECT has none
-    #[arg(long, env = "SCIMESH_PATH", value_name = "PATH", requires = "policy", required_if_eq_any = [("method", "GET"), ("method", "POST")])]
+    #[arg(long, env = "SCIMESH_PATH", value_name = "PATH", requires = "policy")]
     path: Option<String>,
     /// Its host; needed if the policy has rules on hosts
     #[arg(long, env = "SCIMESH_HOST", value_name = "HOST", requires = "policy")]
@@ -105,9 +106,7 @@ impl ExplainArgs {
         let (who, token) = self.who.read()?;
         let Some(file) = &self.policy else {
             let Who::Claims(claims) = who else {
-                bail!(
-                    "say what to explain: a request, with --policy; or a token, with --token or --claims"
-                );
+                misused("say what to explain: a request, with --policy; or a token, with --token or --claims")
             };
             let tenant = self.tenant;
             let answer = client.call(&ExplainToken { tenant, claims }).await?;
@@ -123,7 +122,7 @@ impl ExplainArgs {
         let request = self.request;
         let method = request.method.unwrap_or_default();
         if request.path.is_none() && method != "CONNECT" {
-            bail!("--path is missing: only CONNECT has none");
+            misused("--path is missing: only CONNECT has none")
         }
         let command = Explain {
             tenant: self.tenant,
@@ -143,6 +142,12 @@ impl ExplainArgs {
             Output::Table => print(token.as_ref(), &text::of_request(&answer)),
         }
     }
+}
+
+/// Ends the program as for any other wrong usage.
+fn misused(why: &str) -> ! {
+    let kind = ErrorKind::MissingRequiredArgument;
+    super::Cli::command().error(kind, why).exit()
 }
 
 fn json<T: Serialize>(token: Option<&jwt::Header>, answer: &T) -> anyhow::Result<()> {
