@@ -1,13 +1,15 @@
 //! Administration: what an operator tells the running feeder, over a Unix socket in its data directory.
 //!
 //! ```text
-//! cli -> client ==admin.sock==> router -> reconcile, dump -> ledger
+//! cli -> client ==admin.sock==> router -> reconcile, dump, explain -> ledger
 //! ```
 //!
 //! Who may connect is the file system's to say (`data_dir`). Nothing here is reachable over TCP.
 
 pub mod client;
 mod dump;
+mod explain;
+pub mod explanation;
 mod reconcile;
 mod router;
 pub mod wire;

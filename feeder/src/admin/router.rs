@@ -12,8 +12,9 @@ use axum::routing::post;
 use jiff::{SignedDuration, Timestamp};
 use scimesh_proto::binding::{Attribute, Binding, Pin, Source, Voucher};
 
+use super::explanation::{Explain, ExplainToken};
 use super::wire::{self, Command};
-use super::{dump, reconcile};
+use super::{dump, explain, reconcile};
 use crate::config::{BindingForm, ExtensionForm, PinForm};
 use crate::directory::{Directory, Person, Refused, Release, Tenant, Token, TokenHash};
 use crate::ledger::{Committed, Failed, Ledger, Unavailable};
@@ -64,6 +65,18 @@ impl From<Failed<Refused>> for Denied {
     }
 }
 
+impl From<explain::Unexplained> for Denied {
+    fn from(unexplained: explain::Unexplained) -> Denied {
+        let status = match &unexplained {
+            explain::Unexplained::NoSuchTenant(_) | explain::Unexplained::NoSuchUser { .. } => {
+                StatusCode::NOT_FOUND
+            }
+            _ => StatusCode::BAD_REQUEST,
+        };
+        Denied(status, unexplained.to_string())
+    }
+}
+
 impl From<JsonRejection> for Denied {
     fn from(rejection: JsonRejection) -> Denied {
         Denied(rejection.status(), rejection.body_text())
@@ -91,6 +104,8 @@ pub fn router(ledger: Ledger) -> Router {
         .route(wire::RevokeToken::PATH, post(revoke_token))
         .route(wire::Apply::PATH, post(apply))
         .route(wire::Dump::PATH, post(dump))
+        .route(Explain::PATH, post(explain_request))
+        .route(ExplainToken::PATH, post(explain_token))
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(ledger)
@@ -433,6 +448,28 @@ async fn dump(ledger: State<Ledger>, asked: Asked<wire::Dump>) -> Result<Respons
     let directory = ledger.directory();
     let tenant = named(&directory, &tenant)?.clone();
     Ok(dump::body(&directory, tenant).into_response())
+}
+
+async fn explain_request(ledger: State<Ledger>, asked: Asked<Explain>) -> Done<Explain> {
+    let Json(asked) = asked?;
+    let directory = ledger.directory();
+    aside(move || explain::explain(&directory, &asked, Timestamp::now())).await
+}
+
+async fn explain_token(ledger: State<Ledger>, asked: Asked<ExplainToken>) -> Done<ExplainToken> {
+    let Json(asked) = asked?;
+    let directory = ledger.directory();
+    aside(move || explain::explain_token(&directory, &asked)).await
+}
+
+/// Reads in the directory for as long as it takes, off the threads that serve streams.
+async fn aside<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, explain::Unexplained> + Send + 'static,
+) -> Result<Json<T>, Denied> {
+    match tokio::task::spawn_blocking(read).await {
+        Ok(answer) => Ok(Json(answer?)),
+        Err(error) => Err(Denied(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
+    }
 }
 
 fn named<'a>(directory: &'a Directory, name: &str) -> Result<&'a Arc<Tenant>, Denied> {

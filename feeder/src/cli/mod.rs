@@ -4,6 +4,7 @@
 mod apply;
 mod binding;
 mod dump;
+mod explain;
 mod extension;
 mod hold;
 mod log;
@@ -62,6 +63,8 @@ enum Command {
     Token(token::TokenCommand),
     /// Print a tenant's directory as JSON lines
     Dump(dump::DumpArgs),
+    /// Say why a request is allowed or refused now, or whom a token names
+    Explain(Box<explain::ExplainArgs>),
     /// Bring tenants, bindings and extensions to what a file says, in one change
     Apply(apply::ApplyArgs),
 }
@@ -113,6 +116,7 @@ impl Cli {
                 Command::Extension(command) => command.run(&client).await?,
                 Command::Token(command) => command.run(&client).await?,
                 Command::Dump(args) => args.run(&client).await?,
+                Command::Explain(args) => args.run(&client).await?,
                 Command::Apply(args) => args.run(&client).await?,
             }
             anyhow::Ok(None)

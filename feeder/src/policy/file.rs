@@ -89,9 +89,14 @@ impl fmt::Display for Origin {
 }
 
 impl Written {
+    /// The `pluginConfig`, as JSON.
+    pub fn json(&self) -> String {
+        self.config.to_string()
+    }
+
     /// Parses it, strictly, as the filter does.
     pub fn parse(&self) -> Result<Policy, BadPolicyFile> {
-        Policy::parse(self.config.to_string().as_bytes()).map_err(|why| BadPolicyFile::Invalid {
+        Policy::parse(self.json().as_bytes()).map_err(|why| BadPolicyFile::Invalid {
             origin: self.origin.clone(),
             why,
         })

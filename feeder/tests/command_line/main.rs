@@ -11,6 +11,7 @@ mod administration;
 mod apply;
 mod bindings;
 mod bounds;
+mod explain;
 mod exposure;
 mod extensions;
 mod feed;

@@ -93,6 +93,11 @@ impl Operation {
             && self.not_paths.is_none()
     }
 
+    /// Whether it depends on the host.
+    pub(crate) fn uses_host(&self) -> bool {
+        self.hosts.is_some() || self.not_hosts.is_some()
+    }
+
     /// Whether it depends on the local port.
     pub(crate) fn uses_port(&self) -> bool {
         self.ports.is_some() || self.not_ports.is_some()

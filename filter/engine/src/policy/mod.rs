@@ -174,6 +174,11 @@ impl Policy {
         self.uses_port
     }
 
+    /// Whether any rule depends on the host.
+    pub fn uses_host(&self) -> bool {
+        self.rules.iter().any(Rule::uses_host)
+    }
+
     /// All that the feeder has to send for it.
     pub fn scope(&self) -> &Scope {
         &self.scope

@@ -125,6 +125,11 @@ impl Rule {
             .collect()
     }
 
+    /// Whether it depends on the host.
+    pub(super) fn uses_host(&self) -> bool {
+        self.to.iter().any(Operation::uses_host)
+    }
+
     /// Whether it depends on the local port.
     pub(super) fn uses_port(&self) -> bool {
         self.to.iter().any(Operation::uses_port)
