@@ -16,6 +16,7 @@ pub mod probe;
 pub mod process;
 pub mod sample;
 pub mod scim;
+pub mod socket;
 pub mod strace;
 pub mod suite;
 pub mod upstream;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::{any, get};
@@ -18,7 +19,8 @@ use tokio::task::JoinHandle;
 /// `METHOD path` of each request.
 type Arrivals = Arc<Mutex<Vec<String>>>;
 
-/// A running service: `/stream` sends a line every 20 ms for ever, every other path answers 200.
+/// A running service: `/stream` sends a line every 20 ms for ever, `/socket` is a WebSocket that sends back what it gets,
+/// every other path answers 200.
 pub struct Upstream {
     address: SocketAddr,
     arrivals: Arrivals,
@@ -31,6 +33,7 @@ impl Upstream {
         let arrivals = Arrivals::default();
         let router = Router::new()
             .route("/stream", get(endless))
+            .route("/socket", get(socket))
             .fallback(any(hello))
             .with_state(arrivals.clone());
         let listener = TcpListener::bind(address)
@@ -84,4 +87,18 @@ async fn endless(State(arrivals): State<Arrivals>, request: Request) -> Response
         Some((Ok::<_, Infallible>(Bytes::from(format!("{n}\n"))), n + 1))
     });
     Response::new(Body::from_stream(lines))
+}
+
+async fn socket(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(echo)
+}
+
+async fn echo(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.recv().await {
+        if let Message::Text(_) = message
+            && socket.send(message).await.is_err()
+        {
+            break;
+        }
+    }
 }
