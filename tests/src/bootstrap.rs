@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::clocks::Clocks;
 use crate::issuer::Issuer;
 use crate::workload::Authority;
 
@@ -38,6 +39,8 @@ pub struct Bootstrap<'a> {
     pub authority: Option<&'a Authority>,
     /// The request header whose value becomes filter state `io.istio.peer_principal`: a waypoint, whose tunnel this is.
     pub principal: Option<&'a str>,
+    /// The process's clocks; the kernel's without them.
+    pub clocks: Option<&'a Clocks>,
 }
 
 impl Bootstrap<'_> {

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::artifact;
 use crate::bootstrap::{Bootstrap, discovery_response, wasm};
+use crate::clocks::Clocks;
 use crate::eventually::eventually;
 use crate::process::Process;
 
@@ -82,7 +83,11 @@ impl Envoy {
                 "--component-log-level",
                 "wasm:info",
             ],
-            &[],
+            bootstrap
+                .clocks
+                .map(Clocks::environment)
+                .as_slice()
+                .as_flattened(),
             &dir.join("envoy.log"),
         )?;
         let ready = format!("http://{}/ready", bootstrap.admin);

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::address;
 use crate::bootstrap::{Bootstrap, Delivery, FEED_CLUSTER};
+use crate::clocks::Clocks;
 use crate::envoy::{Answer, Envoy, discovery_file, filter_config, publish};
 use crate::eventually::eventually;
 use crate::feeder::Feeder;
@@ -50,6 +51,7 @@ pub struct Plan {
     feeder_stopped: bool,
     mutual_tls: bool,
     principal: Option<&'static str>,
+    own_clocks: bool,
 }
 
 impl Plan {
@@ -67,6 +69,7 @@ impl Plan {
             feeder_stopped: false,
             mutual_tls: false,
             principal: None,
+            own_clocks: false,
         }
     }
 
@@ -110,6 +113,14 @@ impl Plan {
         }
     }
 
+    /// Envoy has clocks that the story may set: [`Mesh::clocks`].
+    pub fn own_clocks(self) -> Plan {
+        Plan {
+            own_clocks: true,
+            ..self
+        }
+    }
+
     /// Brings everything up.
     pub async fn start(self) -> Result<Mesh> {
         Mesh::start_as(self).await
@@ -141,6 +152,8 @@ pub struct Mesh {
     pub stranger: Issuer,
     /// Whose client certificates Envoy accepts, if it asks for any.
     pub authority: Authority,
+    /// Envoy's, if it has clocks of its own.
+    pub clocks: Option<Clocks>,
     logs: Logs,
 }
 
@@ -168,6 +181,7 @@ impl Mesh {
             publish(dir, "1", &config)?;
         }
         let authority = Authority::new()?;
+        let clocks = plan.own_clocks.then(|| Clocks::new(dir)).transpose()?;
         let bootstrap = Bootstrap {
             listen: address::free()?,
             admin: address::free()?,
@@ -181,6 +195,7 @@ impl Mesh {
             },
             authority: plan.mutual_tls.then_some(&authority),
             principal: plan.principal,
+            clocks: clocks.as_ref(),
         };
         let envoy = Envoy::start(dir, &bootstrap).await?;
         Ok(Mesh {
@@ -191,6 +206,7 @@ impl Mesh {
             globex,
             stranger,
             authority,
+            clocks,
             logs,
         })
     }
