@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::artifact;
 use crate::bootstrap::{Bootstrap, discovery_response, wasm};
+use crate::clocks::Clocks;
 use crate::eventually::eventually;
 use crate::process::Process;
 
@@ -37,17 +38,20 @@ pub struct Launch<'a> {
     pub workers: usize,
     /// How much the log says of wasm: `info`, or `trace` for every call between filter and host.
     pub wasm_log_level: &'a str,
+    /// The process's clocks; the kernel's without them.
+    pub clocks: Option<&'a Clocks>,
 }
 
-impl Launch<'static> {
+impl<'a> Launch<'a> {
     /// As a story has it that wants nothing else.
-    pub fn of(bootstrap: &Bootstrap<'_>) -> Launch<'static> {
+    pub fn of(bootstrap: &Bootstrap<'_>) -> Launch<'a> {
         Launch {
             config: bootstrap.to_json(),
             listen: bootstrap.listen,
             admin: bootstrap.admin,
             workers: WORKERS,
             wasm_log_level: "info",
+            clocks: None,
         }
     }
 }
@@ -115,7 +119,11 @@ impl Envoy {
                 "--component-log-level",
                 &wasm_log_level,
             ],
-            &[],
+            launch
+                .clocks
+                .map(Clocks::environment)
+                .as_slice()
+                .as_flattened(),
             &dir.join("envoy.log"),
         )?;
         let ready = format!("http://{}/ready", launch.admin);
@@ -137,6 +145,11 @@ impl Envoy {
     /// Where requests go.
     pub fn address(&self) -> SocketAddr {
         self.listen
+    }
+
+    /// Resident memory in bytes.
+    pub fn resident(&self) -> Result<u64> {
+        self.process.resident()
     }
 
     /// The running process.

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod artifact;
 pub mod bootstrap;
+pub mod clocks;
 pub mod company;
 pub mod envoy;
 pub mod eventually;
@@ -19,6 +20,7 @@ pub mod raw;
 pub mod recorder;
 pub mod sample;
 pub mod scim;
+pub mod socket;
 pub mod strace;
 pub mod suite;
 pub mod upstream;

@@ -7,9 +7,9 @@ mod text;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use clap::builder::NonEmptyStringValueParser;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _};
-use clap::builder::NonEmptyStringValueParser;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -106,7 +106,9 @@ impl ExplainArgs {
         let (who, token) = self.who.read()?;
         let Some(file) = &self.policy else {
             let Who::Claims(claims) = who else {
-                misused("say what to explain: a request, with --policy; or a token, with --token or --claims")
+                misused(
+                    "say what to explain: a request, with --policy; or a token, with --token or --claims",
+                )
             };
             let tenant = self.tenant;
             let answer = client.call(&ExplainToken { tenant, claims }).await?;

@@ -75,6 +75,7 @@ impl Stage {
             filter: Delivery::Static(&config),
             authority: None,
             principal: None,
+            clocks: None,
         };
         let envoy = Envoy::start(dir, &bootstrap).await?;
         eventually(
