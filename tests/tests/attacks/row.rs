@@ -14,7 +14,8 @@ pub(crate) enum Sent {
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) sent: Sent,
-    /// For each answer, `403 nobody`: refused by the filter, for this reason; `400`: by Envoy itself; `closed`: the connection
+    /// For each answer, `403 nobody`: refused by the filter, for this reason, and
+    /// `grpc 7 nobody` so that gRPC understands it; `400`: by Envoy itself; `closed`: the connection
     /// or the stream ends; `GET /x HTTP/1.1`: allowed, and this is what arrives. With ` | ` between them.
     pub(crate) expected: String,
     /// Headers of what arrives: all values under a name.

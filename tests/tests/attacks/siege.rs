@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use scimesh_tests::frames::{Field, Frames};
 use scimesh_tests::issuer::Issuer;
 use scimesh_tests::mesh::{Mesh, Plan};
@@ -130,7 +130,8 @@ impl Siege {
         let answers = client.send(&self.spelled_out(&row.sent), &row.expected)?;
         let mut reached = row.before.clone();
         for (answer, expected) in answers.iter().zip(row.expected.split(" | ")) {
-            if let Some(line) = judge(answer, expected)? {
+            let line = judge(answer, expected).with_context(|| format!("expected {expected}"))?;
+            if let Some(line) = line {
                 reached.push(line);
             }
         }
@@ -190,6 +191,12 @@ impl Siege {
 
 /// Whether it is the answer that was expected; if so, what has to have reached the upstream.
 fn judge(answer: &Answer, expected: &str) -> Result<Option<String>> {
+    if let Some(refusal) = expected.strip_prefix("grpc ") {
+        let told = (answer.header("grpc-status"), answer.header("grpc-message"));
+        let right = answer.status() == Some(200) && told == refusal.split_once(' ').unzip();
+        ensure!(right, "answered {answer:?}");
+        return Ok(None);
+    }
     if expected == "closed" {
         ensure!(*answer == Answer::Ended, "answered {answer:?}");
         return Ok(None);
