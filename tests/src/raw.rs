@@ -1,7 +1,7 @@
 //! One TCP connection that any bytes can be sent over, and the answers of HTTP/1.1 that come back.
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -74,14 +74,6 @@ impl Raw {
     /// Writes all of `bytes`; a peer that has had enough before is no error: what it answered can still be read.
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
         match self.stream.get_mut().write_all(bytes) {
-            Err(error) if is_end(error.kind()) => Ok(()),
-            done => Ok(done?),
-        }
-    }
-
-    /// Says that nothing more will be sent.
-    pub fn finish(&mut self) -> Result<()> {
-        match self.stream.get_mut().shutdown(Shutdown::Write) {
             Err(error) if is_end(error.kind()) => Ok(()),
             done => Ok(done?),
         }

@@ -2,10 +2,12 @@
 //! seen nothing of it, and the member's own request still works on the same worker.
 
 mod claims;
+mod configurations;
 mod headers;
 mod hosts;
 mod methods;
 mod paths;
 mod row;
 mod siege;
+mod tenants;
 mod tokens;

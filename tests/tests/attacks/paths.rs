@@ -76,6 +76,12 @@ const TARGETS: &[(&[u8], &str)] = &[
     (b"/%c1%a1dmin", AMBIGUOUS),
     (b"/%e0%80%afadmin", AMBIGUOUS),
     (b"/%ff", AMBIGUOUS),
+    // An 'a', a slash and a dot of full width, a soft hyphen, a slash of mathematics.
+    (b"/%ef%bd%81dmin", AMBIGUOUS),
+    (b"/x%ef%bc%8fadmin", AMBIGUOUS),
+    (b"/%ef%bc%8e%ef%bc%8e/admin", AMBIGUOUS),
+    (b"/ad%c2%admin", AMBIGUOUS),
+    (b"/x%e2%88%95admin", AMBIGUOUS),
     // A lone surrogate.
     (b"/%ed%a0%80", AMBIGUOUS),
     (b"/%u0061dmin", AMBIGUOUS),
@@ -123,7 +129,6 @@ const TARGETS: &[(&[u8], &str)] = &[
     (b"/good?x=//admin", "GET /good?x=//admin HTTP/1.1"),
     (b"/good?x=%2fadmin%00", "GET /good?x=%2fadmin%00 HTTP/1.1"),
     (b"/caf%c3%a9", "GET /caf%c3%a9 HTTP/1.1"),
-    (b"/%ef%bd%81dmin", "GET /%ef%bd%81dmin HTTP/1.1"),
     (b"/.well-known/x", "GET /.well-known/x HTTP/1.1"),
     (b"/things:delete", "GET /things:delete HTTP/1.1"),
     (b"/100%25", "GET /100%25 HTTP/1.1"),
@@ -175,6 +180,16 @@ fn forms() -> Vec<Row> {
             "authorization: Bearer $member",
             "connection: Upgrade",
             &format!("upgrade: {to}"),
+        ])
+    };
+    let grpc = |method: &str| {
+        lines(&[
+            &format!("POST {method} HTTP/1.1"),
+            "host: svc.example",
+            "authorization: Bearer $member",
+            "content-type: application/grpc",
+            "te: trailers",
+            "content-length: 0",
         ])
     };
     let long = [b"/".to_vec(), vec![b'a'; 20_000]].concat();
@@ -289,6 +304,21 @@ fn forms() -> Vec<Row> {
             "by somebody else",
             authorized("/good", "Bearer $guest"),
             "403 unknown_subject",
+        ),
+        Row::new(
+            "a gRPC method that nobody may call",
+            grpc("/pay.Service/Refund"),
+            "grpc 7 nobody",
+        ),
+        Row::new(
+            "the same, escaped",
+            grpc("/pay%2eService/%52efund"),
+            "grpc 7 nobody",
+        ),
+        Row::new(
+            "the same, slashes doubled",
+            grpc("/pay.Service//Refund"),
+            "grpc 3 ambiguous_path",
         ),
         Row::new(
             "no target",

@@ -6,8 +6,6 @@ use scimesh_tests::frames::Field;
 pub(crate) enum Sent {
     /// Over HTTP/1, to the byte.
     Bytes(Vec<u8>),
-    /// The same, and then the client says that nothing more will come.
-    BytesAndEnd(Vec<u8>),
     /// One stream of HTTP/2: its fields in this order, and its trailers.
     Fields(Vec<Field>, Vec<Field>),
 }
@@ -16,11 +14,14 @@ pub(crate) enum Sent {
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) sent: Sent,
-    /// For each answer, `403 nobody`: refused by the filter, for this reason; `400`: by Envoy itself; `closed`: the connection
+    /// For each answer, `403 nobody`: refused by the filter, for this reason, and
+    /// `grpc 7 nobody` so that gRPC understands it; `400`: by Envoy itself; `closed`: the connection
     /// or the stream ends; `GET /x HTTP/1.1`: allowed, and this is what arrives. With ` | ` between them.
     pub(crate) expected: String,
     /// Headers of what arrives: all values under a name.
     pub(crate) arriving: Vec<(&'static str, Vec<String>)>,
+    /// What arrives besides, before all else.
+    pub(crate) before: Vec<String>,
 }
 
 impl Row {
@@ -30,7 +31,14 @@ impl Row {
             sent,
             expected: expected.into(),
             arriving: Vec::new(),
+            before: Vec::new(),
         }
+    }
+
+    /// Upstream sees this first, whatever becomes of the rest.
+    pub(crate) fn after(mut self, line: &str) -> Row {
+        self.before.push(line.to_owned());
+        self
     }
 
     /// Upstream sees these values, and no others, under this name.

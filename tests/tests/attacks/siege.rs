@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use scimesh_tests::frames::{Field, Frames};
 use scimesh_tests::issuer::Issuer;
 use scimesh_tests::mesh::{Mesh, Plan};
@@ -103,11 +103,20 @@ impl Siege {
         self.withstand_at(self.mesh.envoy.address(), rows)
     }
 
-    /// The same at another listener of the same Envoy.
+    /// The same at another listener of the same worker, where the member gets in as well.
     pub(crate) fn withstand_at(&self, listener: SocketAddr, rows: &[Row]) -> Result<()> {
+        self.run(listener, listener, rows)
+    }
+
+    /// The same at one where the member does not: then it is at the first listener that the member still does.
+    pub(crate) fn withstand_beside(&self, listener: SocketAddr, rows: &[Row]) -> Result<()> {
+        self.run(listener, self.mesh.envoy.address(), rows)
+    }
+
+    fn run(&self, listener: SocketAddr, member_at: SocketAddr, rows: &[Row]) -> Result<()> {
         let mut wrong = String::new();
         for row in rows {
-            if let Err(error) = self.row(listener, row) {
+            if let Err(error) = self.row(listener, member_at, row) {
                 writeln!(wrong, "  {}: {error:#}", row.name)?;
             }
             self.recorder.take();
@@ -116,19 +125,24 @@ impl Siege {
         Ok(())
     }
 
-    fn row(&self, listener: SocketAddr, row: &Row) -> Result<()> {
+    fn row(&self, listener: SocketAddr, member_at: SocketAddr, row: &Row) -> Result<()> {
         let mut client = Client::open(listener, &row.sent)?;
         let answers = client.send(&self.spelled_out(&row.sent), &row.expected)?;
-        let mut reached = Vec::new();
+        let mut reached = row.before.clone();
         for (answer, expected) in answers.iter().zip(row.expected.split(" | ")) {
-            if let Some(line) = judge(answer, expected)? {
+            let line = judge(answer, expected).with_context(|| format!("expected {expected}"))?;
+            if let Some(line) = line {
                 reached.push(line);
             }
         }
         // The member gets in behind it: on the same connection, if it is still open, and on the same worker in any case.
         let token = self.spell(b"$member");
-        let good = match client.good(&token)? {
-            Answer::Ended => Client::open(listener, &row.sent)?.good(&token)?,
+        let same = match listener == member_at {
+            true => client.good(&token)?,
+            false => Answer::Ended,
+        };
+        let good = match same {
+            Answer::Ended => Client::open(member_at, &row.sent)?.good(&token)?,
             answer => answer,
         };
         ensure!(good.status() == Some(200), "the member then gets {good:?}");
@@ -154,7 +168,6 @@ impl Siege {
         };
         match sent {
             Sent::Bytes(bytes) => Sent::Bytes(self.spell(bytes)),
-            Sent::BytesAndEnd(bytes) => Sent::BytesAndEnd(self.spell(bytes)),
             Sent::Fields(fields, trailers) => Sent::Fields(all(fields), all(trailers)),
         }
     }
@@ -178,6 +191,12 @@ impl Siege {
 
 /// Whether it is the answer that was expected; if so, what has to have reached the upstream.
 fn judge(answer: &Answer, expected: &str) -> Result<Option<String>> {
+    if let Some(refusal) = expected.strip_prefix("grpc ") {
+        let told = (answer.header("grpc-status"), answer.header("grpc-message"));
+        let right = answer.status() == Some(200) && told == refusal.split_once(' ').unzip();
+        ensure!(right, "answered {answer:?}");
+        return Ok(None);
+    }
     if expected == "closed" {
         ensure!(*answer == Answer::Ended, "answered {answer:?}");
         return Ok(None);
@@ -204,7 +223,7 @@ enum Client {
 impl Client {
     fn open(listener: SocketAddr, sent: &Sent) -> Result<Client> {
         Ok(match sent {
-            Sent::Bytes(_) | Sent::BytesAndEnd(_) => Client::One(Raw::open(listener)?),
+            Sent::Bytes(_) => Client::One(Raw::open(listener)?),
             Sent::Fields(..) => Client::Two(Frames::open(listener)?),
         })
     }
@@ -212,11 +231,8 @@ impl Client {
     /// As many answers as are expected.
     fn send(&mut self, sent: &Sent, expected: &str) -> Result<Vec<Answer>> {
         match (self, sent) {
-            (Client::One(raw), Sent::Bytes(bytes) | Sent::BytesAndEnd(bytes)) => {
+            (Client::One(raw), Sent::Bytes(bytes)) => {
                 raw.send(bytes)?;
-                if let Sent::BytesAndEnd(_) = sent {
-                    raw.finish()?;
-                }
                 let bodiless = bytes.starts_with(b"HEAD ");
                 expected
                     .split(" | ")
@@ -255,6 +271,21 @@ impl Client {
             }
         }
     }
+}
+
+/// Adds a listener like the first, but for what `alter` does to its HTTP connection manager.
+pub(crate) fn listen(envoy: &mut Value, address: SocketAddr, alter: impl FnOnce(&mut Value)) {
+    let listeners = &mut envoy["static_resources"]["listeners"];
+    let mut listener = listeners[0].clone();
+    listener["name"] = json!(address.to_string());
+    listener["address"]["socket_address"] = json!({
+        "address": address.ip().to_string(), "port_value": address.port(),
+    });
+    let last = listeners.as_array_mut().map_or(0, |all| {
+        all.push(listener);
+        all.len() - 1
+    });
+    alter(http_of(envoy, last));
 }
 
 /// The HTTP connection manager of a listener.

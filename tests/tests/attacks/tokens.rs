@@ -231,8 +231,8 @@ fn rows(acme: &Issuer, audience: &Issuer) -> Result<Vec<Row>> {
         ),
         bearer(
             "its key under another's name",
-            with("iss", json!(audience.url()))?,
-            "403",
+            acme.token_with(json!({ "iss": audience.url(), "sub": "member-0001", "aud": "mesh" }))?,
+            UNVERIFIED,
         ),
         bearer(
             "its key under a slash more",

@@ -1,0 +1,500 @@
+//! However Envoy is configured around the filter, and whatever of it is missing, nothing gets past.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result, ensure};
+use scimesh_tests::bootstrap::{Bootstrap, Delivery};
+use scimesh_tests::envoy::filter_config;
+use scimesh_tests::issuer::Issuer;
+use scimesh_tests::mesh::policy;
+use scimesh_tests::{address, artifact};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::row::{Row, authorized, bytes, get, get2, lines};
+use crate::siege::{Siege, listen};
+
+fn rules() -> Value {
+    json!([
+        { "name": "hop", "to": [{ "paths": ["/hop"] }], "allow": "PUBLIC" },
+        { "name": "admin", "to": [{ "paths": ["/admin", "/admin/{**}"] }], "allow": "NOBODY" },
+        { "name": "tried", "to": [{ "paths": ["/tried"] }], "allow": "NOBODY", "mode": "SHADOW" },
+        { "name": "opened", "to": [{ "paths": ["/opened"] }], "allow": "PUBLIC", "mode": "SHADOW" },
+        { "name": "rest", "to": [{ "paths": ["/{**}"] }], "require": { "anyOf": ["group:payments"] } },
+    ])
+}
+
+const NOBODY: &str = "403 nobody";
+const AMBIGUOUS: &str = "400 ambiguous_path";
+
+/// The filter among a listener's.
+const FILTER: usize = 1;
+const BACKSTOP: usize = 2;
+
+fn with_policy(http: &mut Value, policy: &Value) {
+    let configuration =
+        &mut http["http_filters"][FILTER]["typed_config"]["config"]["configuration"];
+    configuration["value"] = json!(policy.to_string());
+}
+
+fn route(http: &mut Value) -> &mut Value {
+    &mut http["route_config"]["virtual_hosts"][0]["routes"][0]["route"]
+}
+
+fn targets(all: &[(&str, &str)]) -> Vec<Row> {
+    let row =
+        |(target, expected): &(&str, &str)| Row::new(*target, get(target.as_bytes()), *expected);
+    all.iter().map(row).collect()
+}
+
+/// One listener for each configuration, all of one worker.
+struct Listeners([SocketAddr; 14]);
+
+impl Listeners {
+    fn new() -> Result<Listeners> {
+        let mut all = Vec::new();
+        for _ in 0..14 {
+            all.push(address::free()?);
+        }
+        Ok(Listeners(all.try_into().ok().context("as many")?))
+    }
+
+    fn configure(&self, envoy: &mut Value) -> Result<()> {
+        let [
+            plain,
+            merging,
+            unescaping,
+            rejecting,
+            redirecting,
+            hopping,
+            rewriting,
+            retrying,
+            unbacked,
+            unfiltered,
+            shadow,
+            lost,
+            deaf,
+            foreign,
+        ] = self.0;
+        listen(envoy, plain, |http| http["normalize_path"] = json!(false));
+        listen(envoy, merging, |http| http["merge_slashes"] = json!(true));
+        for (address, action) in [
+            (unescaping, "UNESCAPE_AND_FORWARD"),
+            (rejecting, "REJECT_REQUEST"),
+            (redirecting, "UNESCAPE_AND_REDIRECT"),
+        ] {
+            listen(envoy, address, |http| {
+                http["path_with_escaped_slashes_action"] = json!(action)
+            });
+        }
+        listen(envoy, hopping, |http| {
+            route(http)["internal_redirect_policy"] = json!({ "max_internal_redirects": 3 });
+        });
+        listen(envoy, rewriting, |http| {
+            let routes = http["route_config"]["virtual_hosts"][0]["routes"].as_array_mut();
+            let rewrite = json!({
+                "match": { "prefix": "/pub" },
+                "route": { "cluster": "upstream", "prefix_rewrite": "/admin" },
+            });
+            if let Some(routes) = routes {
+                routes.insert(0, rewrite);
+            }
+        });
+        listen(envoy, retrying, |http| {
+            route(http)["retry_policy"] = json!({ "retry_on": "5xx", "num_retries": 2 });
+            http["http_protocol_options"] = json!({ "accept_http_10": true });
+        });
+        listen(envoy, unbacked, |http| {
+            if let Some(filters) = http["http_filters"].as_array_mut() {
+                filters.remove(BACKSTOP);
+            }
+        });
+        // As on a worker where Envoy has left the filter out.
+        listen(envoy, unfiltered, |http| {
+            if let Some(filters) = http["http_filters"].as_array_mut() {
+                filters.remove(FILTER);
+            }
+        });
+        listen(envoy, shadow, |http| {
+            let mut policy = policy(rules());
+            policy["mode"] = json!("SHADOW");
+            with_policy(http, &policy);
+        });
+        // A cluster that Envoy does not know, one where nobody listens, and a tenant that the feeder has not.
+        let mut policies = [
+            (lost, "nowhere", "acme"),
+            (deaf, "deaf", "acme"),
+            (foreign, "", "initech"),
+        ]
+        .into_iter()
+        .map(|(address, cluster, tenant)| {
+            let mut policy = policy(rules());
+            policy["tenant"] = json!(tenant);
+            policy["hold"] = json!({ "timeout": "50ms" });
+            if !cluster.is_empty() {
+                policy["feed"]["cluster"] = json!(cluster);
+            }
+            (address, policy)
+        });
+        policies.try_for_each(|(address, policy)| {
+            listen(envoy, address, |http| with_policy(http, &policy));
+            anyhow::Ok(())
+        })?;
+        let clusters = &mut envoy["static_resources"]["clusters"];
+        let mut dead = clusters[0].clone();
+        dead["name"] = json!("deaf");
+        let nobody = address::free()?;
+        dead["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"]["address"]["socket_address"] =
+            json!({ "address": nobody.ip().to_string(), "port_value": nobody.port() });
+        dead["load_assignment"]["cluster_name"] = json!("deaf");
+        clusters.as_array_mut().context("clusters")?.push(dead);
+        Ok(())
+    }
+}
+
+/// What Envoy makes of a path before the filter sees it.
+fn normalization(siege: &Siege, listeners: &Listeners) -> Result<()> {
+    let [plain, merging, unescaping, rejecting, redirecting, ..] = listeners.0;
+    siege.withstand_at(
+        plain,
+        &targets(&[
+            ("/admin", NOBODY),
+            ("/%61dmin", NOBODY),
+            ("/admin/", NOBODY),
+            ("//admin", AMBIGUOUS),
+            ("/./admin", AMBIGUOUS),
+            ("/admin/.", AMBIGUOUS),
+            ("/x/../admin", AMBIGUOUS),
+            ("/x/%2e%2e/admin", AMBIGUOUS),
+            ("/%2e/admin", AMBIGUOUS),
+            ("/x/..;/admin", AMBIGUOUS),
+            ("/x/..%2fadmin", AMBIGUOUS),
+            ("/x\\..\\admin", AMBIGUOUS),
+            ("/admin%00", AMBIGUOUS),
+            ("/x?y=/../admin", "GET /x?y=/../admin HTTP/1.1"),
+        ]),
+    )?;
+    siege.withstand_at(
+        merging,
+        &targets(&[
+            ("//admin", NOBODY),
+            ("/x/..//admin", NOBODY),
+            ("/%2fadmin", AMBIGUOUS),
+            ("//x", "GET /x HTTP/1.1"),
+        ]),
+    )?;
+    siege.withstand_at(
+        unescaping,
+        &targets(&[
+            ("/x%2f..%2fadmin", NOBODY),
+            ("/x%5c..%5cadmin", NOBODY),
+            ("/%2fadmin", AMBIGUOUS),
+            ("/x%252f..%252fadmin", AMBIGUOUS),
+            ("/x%2fy", "GET /x/y HTTP/1.1"),
+        ]),
+    )?;
+    siege.withstand_at(
+        rejecting,
+        &targets(&[
+            ("/x%2fadmin", "400"),
+            ("/x%5cadmin", "400"),
+            ("/admin", NOBODY),
+        ]),
+    )?;
+    siege.withstand_at(
+        redirecting,
+        &targets(&[("/x%2f..%2fadmin", "307"), ("/admin", NOBODY)]),
+    )
+}
+
+/// What Envoy does after the filter has let a request go on.
+fn routing(siege: &Siege, listeners: &Listeners) -> Result<()> {
+    let [_, _, _, _, _, hopping, rewriting, retrying, ..] = listeners.0;
+    let hop = |to: &str, expected: &str| {
+        let target = format!("/hop?to={to}");
+        Row::new(
+            format!("a redirect to {to}"),
+            get(target.as_bytes()),
+            expected,
+        )
+        .after(&format!("GET {target} HTTP/1.1"))
+    };
+    // The verdict on the first target is none on the second.
+    siege.withstand_at(
+        hopping,
+        &[
+            hop("http://svc.example/admin", NOBODY),
+            hop("http://svc.example/%61dmin", NOBODY),
+            hop("http://svc.example//admin", AMBIGUOUS),
+            hop("http://svc.example/x/../admin", NOBODY),
+            hop("http://svc.example/x", "GET /x HTTP/1.1"),
+            Row::new(
+                "a redirect from what is public to what is not",
+                lines(&[
+                    "GET /hop?to=http://svc.example/x HTTP/1.1",
+                    "host: svc.example",
+                ]),
+                "401 no_token",
+            )
+            .after("GET /hop?to=http://svc.example/x HTTP/1.1"),
+            Row::new(
+                "the same for a guest",
+                authorized("/hop?to=http://svc.example/x", "Bearer $guest"),
+                "403 unknown_subject",
+            )
+            .after("GET /hop?to=http://svc.example/x HTTP/1.1"),
+        ],
+    )?;
+    // Rules are about what the client asks for; where a route leads is the operator's.
+    siege.withstand_at(
+        rewriting,
+        &targets(&[
+            ("/pub/x", "GET /admin/x HTTP/1.1"),
+            ("/pub/../admin", NOBODY),
+            ("/admin", NOBODY),
+            ("/pub//x", AMBIGUOUS),
+        ]),
+    )?;
+    siege.withstand_at(
+        retrying,
+        &[
+            Row::new("a retry", get(b"/flaky"), "GET /flaky HTTP/1.1").after("GET /flaky HTTP/1.1"),
+            Row::new("a retry by a guest", authorized("/flaky", "Bearer $guest"), "403 unknown_subject"),
+            Row::new(
+                "HTTP/1.0",
+                bytes(b"GET /admin HTTP/1.0\r\nhost: svc.example\r\nauthorization: Bearer $member\r\n\r\n"),
+                NOBODY,
+            ),
+            Row::new(
+                "HTTP/1.0 without a host",
+                bytes(b"GET /x HTTP/1.0\r\nauthorization: Bearer $member\r\n\r\n"),
+                "400 ambiguous_host",
+            ),
+            Row::new("HTTP/0.9", bytes(b"GET /admin\r\n\r\n"), "400"),
+        ],
+    )
+}
+
+/// What becomes of requests where something of the enforcement is missing.
+fn missing(siege: &Siege, listeners: &Listeners) -> Result<()> {
+    let [.., unbacked, unfiltered, shadow, lost, deaf, foreign] = listeners.0;
+    siege.withstand_at(
+        unbacked,
+        &targets(&[
+            ("/admin", NOBODY),
+            ("//admin", AMBIGUOUS),
+            ("/x", "GET /x HTTP/1.1"),
+        ]),
+    )?;
+    siege.withstand_beside(
+        unfiltered,
+        &[
+            Row::new("no filter", get(b"/x"), "403"),
+            Row::new("no filter, HTTP/2", get2(b"/x", &[]), "403"),
+            Row::new("no filter, what is public", get(b"/hop"), "403"),
+            Row::new(
+                "no filter, a verdict of the client's own",
+                lines(&[
+                    "GET /x HTTP/1.1",
+                    "host: svc.example",
+                    "scimesh_verdict: allow",
+                    "wasm.scimesh_verdict: allow",
+                ]),
+                "403",
+            ),
+        ],
+    )?;
+    siege.withstand_beside(
+        shadow,
+        &[
+            Row::new(
+                "a shadow policy, nobody",
+                get(b"/admin"),
+                "GET /admin HTTP/1.1",
+            ),
+            Row::new(
+                "a shadow policy, ambiguous",
+                get(b"//admin"),
+                "GET //admin HTTP/1.1",
+            ),
+            Row::new(
+                "a shadow policy, no token",
+                lines(&["GET /x HTTP/1.1", "host: svc.example"]),
+                "GET /x HTTP/1.1",
+            ),
+            Row::new(
+                "a shadow policy, a forged token",
+                authorized("/x", "Bearer x.y.z"),
+                "401",
+            ),
+        ],
+    )?;
+    for (listener, reason) in [
+        (lost, "503 feed_cluster_missing"),
+        (deaf, "503 no_snapshot"),
+        (foreign, "503 no_snapshot"),
+    ] {
+        siege.withstand_beside(
+            listener,
+            &[
+                Row::new(format!("{reason}, a member"), get(b"/x"), reason),
+                Row::new(format!("{reason}, over HTTP/2"), get2(b"/x", &[]), reason),
+                Row::new(format!("{reason}, nobody"), get(b"/admin"), NOBODY),
+                Row::new(
+                    format!("{reason}, no token"),
+                    lines(&["GET /x HTTP/1.1", "host: svc.example"]),
+                    "401 no_token",
+                ),
+                Row::new(
+                    format!("{reason}, what is public"),
+                    get(b"/hop"),
+                    "GET /hop HTTP/1.1",
+                ),
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+/// Several requests on one connection, bodies, and upgrades.
+fn streams() -> Vec<Row> {
+    const ONE: &str =
+        "GET /x HTTP/1.1\r\nhost: svc.example\r\nauthorization: Bearer $member\r\n\r\n";
+    let bad = |target: &str| ONE.replace("/x", target);
+    let post = |target: &str, size: usize| {
+        let head = ONE.replace("GET /x", &format!("POST {target}"));
+        let length = format!("\r\ncontent-length: {size}\r\n\r\n");
+        let head = head.replace("\r\n\r\n", &length);
+        bytes(&[head.as_bytes(), &vec![b'a'; size]].concat())
+    };
+    let upgrade = |target: &str, token: &str| {
+        lines(&[
+            &format!("GET {target} HTTP/1.1"),
+            "host: svc.example",
+            &format!("authorization: Bearer {token}"),
+            "connection: Upgrade",
+            "upgrade: websocket",
+        ])
+    };
+    const X: &str = "GET /x HTTP/1.1";
+    vec![
+        // Envoy ends a connection after a refusal that more was sent behind.
+        Row::new(
+            "good, bad, good in one write",
+            bytes([ONE, &bad("/admin"), ONE].concat().as_bytes()),
+            format!("{X} | {NOBODY} | closed"),
+        ),
+        Row::new(
+            "bad, good, ambiguous, good in one write",
+            bytes(
+                [&bad("/admin"), ONE, &bad("//admin"), ONE]
+                    .concat()
+                    .as_bytes(),
+            ),
+            format!("{NOBODY} | closed"),
+        ),
+        Row::new(
+            "another's request behind the member's",
+            bytes(
+                [
+                    ONE,
+                    &ONE.replace("member", "guest"),
+                    "GET /x HTTP/1.1\r\nhost: svc.example\r\n\r\n",
+                ]
+                .concat()
+                .as_bytes(),
+            ),
+            format!("{X} | 403 unknown_subject | closed"),
+        ),
+        Row::new("a body before the verdict", post("/admin", 1000), NOBODY),
+        Row::new(
+            "a body beyond all buffers",
+            post("/x", 3_000_000),
+            "POST /x HTTP/1.1",
+        ),
+        Row::new(
+            "a shadow rule that refuses is skipped",
+            get(b"/tried"),
+            "GET /tried HTTP/1.1",
+        ),
+        Row::new(
+            "and leaves the next one its say",
+            authorized("/tried", "Bearer $guest"),
+            "403 unknown_subject",
+        ),
+        Row::new(
+            "a shadow rule that allows is skipped",
+            lines(&["GET /opened HTTP/1.1", "host: svc.example"]),
+            "401 no_token",
+        ),
+        Row::new(
+            "a WebSocket for nobody",
+            upgrade("/admin", "$member"),
+            NOBODY,
+        ),
+        Row::new(
+            "a WebSocket for a guest",
+            upgrade("/x", "$guest"),
+            "403 unknown_subject",
+        ),
+        Row::new("a WebSocket for a member", upgrade("/x", "$member"), X),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn however_envoy_is_configured_nothing_gets_past() -> Result<()> {
+    let listeners = std::sync::Arc::new(Listeners::new()?);
+    let configured = listeners.clone();
+    let siege = Siege::lay(&policy(rules()), move |envoy| configured.configure(envoy)).await?;
+    siege.withstand(&streams())?;
+    normalization(&siege, &listeners)?;
+    routing(&siege, &listeners)?;
+    missing(&siege, &listeners)?;
+    siege.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_a_policy_that_does_not_parse_envoy_does_not_start() -> Result<()> {
+    let good = policy(rules());
+    let with = |field: &str, value: Value| {
+        let mut policy = good.clone();
+        policy[field] = value;
+        policy.to_string()
+    };
+    let both = json!([{ "name": "x", "to": [{ "paths": ["/x"] }], "allow": "PUBLIC", "require": { "anyOf": ["active"] } }]);
+    for text in [
+        "{ rules: ".to_owned(),
+        with("maxStalness", json!("5m")),
+        with("rules", json!([])),
+        with("rules", both),
+        with("mode", json!("shadow")),
+    ] {
+        let dir = tempfile::tempdir()?;
+        let config = filter_config(&text, None)?;
+        let bootstrap = Bootstrap {
+            listen: address::free()?,
+            admin: address::free()?,
+            upstream: address::free()?,
+            feed: None,
+            issuers: &[Issuer::new("https://idp.acme.example")?],
+            filter: Delivery::Static(&config),
+            authority: None,
+            principal: None,
+        };
+        let file = dir.path().join("envoy.json");
+        std::fs::write(&file, bootstrap.to_json().to_string())?;
+        let envoy = Command::new(artifact::envoy()?)
+            .args(["--concurrency", "1", "--disable-hot-restart", "-c"])
+            .arg(&file)
+            .kill_on_drop(true)
+            .output();
+        let ended = tokio::time::timeout(scimesh_tests::mesh::PATIENCE, envoy).await;
+        let ended = ended.with_context(|| format!("Envoy goes on with {text}"))??;
+        let said = String::from_utf8_lossy(&ended.stderr);
+        ensure!(
+            !ended.status.success() && said.contains("scimesh: the policy"),
+            "{text}: {said}"
+        );
+    }
+    Ok(())
+}
