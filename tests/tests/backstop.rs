@@ -26,7 +26,6 @@ async fn a_request_without_the_filters_verdict_goes_no_further() -> Result<()> {
         filter: Delivery::Static(&nothing),
         authority: None,
         principal: None,
-        clocks: None,
     };
     let mut envoy = Envoy::start(dir.path(), &bootstrap).await?;
 

@@ -75,7 +75,6 @@ impl Stage {
             filter: Delivery::Static(&config),
             authority: None,
             principal: None,
-            clocks: None,
         };
         let envoy = Envoy::start(dir, &bootstrap).await?;
         eventually(
