@@ -55,6 +55,12 @@ fn email(number: usize) -> &'static str {
     ["ada@corp.example", "Ada@corp.example", "bob@corp.example"][number]
 }
 
+/// People with their places and ids.
+fn numbered(people: &[Person], from: usize) -> impl Iterator<Item = (usize, Uuid, Person)> {
+    let people = people.iter().copied().enumerate();
+    people.map(move |(number, person)| (number, id(from + number), person))
+}
+
 /// Groups 0 to 3 of the tenant corp have the numbers 100 to 103; the last two share a name.
 fn directory(former: &[Person], people: &[Person], members: &[(usize, usize)]) -> Directory {
     let history = History {
@@ -68,10 +74,6 @@ fn directory(former: &[Person], people: &[Person], members: &[(usize, usize)]) -
     let empty = Directory::new(history, 0, keys);
     let mut draft = Draft::new(&empty, Timestamp::UNIX_EPOCH);
     crate::admin::reconcile(&mut draft, &Desired::parse(BINDINGS).unwrap(), false).unwrap();
-    let numbered = |people: &[Person], from: usize| {
-        let people = people.to_vec().into_iter().enumerate();
-        people.map(move |(number, person)| (number, id(from + number), person))
-    };
     // Who came before: they leave their names behind.
     let gone = numbered(former, 200).map(|person| (person, true));
     for ((number, id, (external, mail, active, role)), goes) in
