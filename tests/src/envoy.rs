@@ -139,6 +139,11 @@ impl Envoy {
         self.listen
     }
 
+    /// Resident memory in bytes.
+    pub fn resident(&self) -> Result<u64> {
+        self.process.resident()
+    }
+
     /// The running process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process

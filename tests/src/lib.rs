@@ -19,6 +19,7 @@ pub mod raw;
 pub mod recorder;
 pub mod sample;
 pub mod scim;
+pub mod socket;
 pub mod strace;
 pub mod suite;
 pub mod upstream;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::body::{Body, Bytes};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
@@ -31,8 +32,8 @@ pub struct Arrival {
     pub trailers: HeaderMap,
 }
 
-/// A running service: `/stream` sends a line every 20 ms for ever, every other path answers 200; `/trailers` when the request
-/// has ended.
+/// A running service: `/stream` sends a line every 20 ms for ever, `/socket` is a WebSocket that sends back what it gets,
+/// every other path answers 200; `/trailers` when the request has ended.
 pub struct Upstream {
     address: SocketAddr,
     arrivals: Arrivals,
@@ -46,6 +47,7 @@ impl Upstream {
         let router = Router::new()
             .route("/stream", get(endless))
             .route("/trailers", any(whole))
+            .route("/socket", get(socket))
             .fallback(any(hello))
             .with_state(arrivals.clone());
         let listener = TcpListener::bind(address)
@@ -120,4 +122,18 @@ async fn endless(State(arrivals): State<Arrivals>, request: Request) -> Response
         Some((Ok::<_, Infallible>(Bytes::from(format!("{n}\n"))), n + 1))
     });
     Response::new(Body::from_stream(lines))
+}
+
+async fn socket(upgrade: WebSocketUpgrade) -> Response {
+    upgrade.on_upgrade(echo)
+}
+
+async fn echo(mut socket: WebSocket) {
+    while let Some(Ok(message)) = socket.recv().await {
+        if let Message::Text(_) = message
+            && socket.send(message).await.is_err()
+        {
+            break;
+        }
+    }
 }
