@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::artifact;
 use crate::bootstrap::{Bootstrap, discovery_response, wasm};
+use crate::clocks::Clocks;
 use crate::eventually::eventually;
 use crate::process::Process;
 
@@ -37,6 +38,8 @@ pub struct Launch<'a> {
     pub workers: usize,
     /// How much the log says of wasm: `info`, or `trace` for every call between filter and host.
     pub wasm_log_level: &'a str,
+    /// Its clocks; the kernel's without them.
+    pub clocks: Option<&'a Clocks>,
 }
 
 impl Launch<'static> {
@@ -48,6 +51,7 @@ impl Launch<'static> {
             admin: bootstrap.admin,
             workers: WORKERS,
             wasm_log_level: "info",
+            clocks: None,
         }
     }
 }
@@ -115,7 +119,11 @@ impl Envoy {
                 "--component-log-level",
                 &wasm_log_level,
             ],
-            &[],
+            launch
+                .clocks
+                .map(Clocks::environment)
+                .as_slice()
+                .as_flattened(),
             &dir.join("envoy.log"),
         )?;
         let ready = format!("http://{}/ready", launch.admin);

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod artifact;
 pub mod bootstrap;
+pub mod clocks;
 pub mod company;
 pub mod envoy;
 pub mod eventually;

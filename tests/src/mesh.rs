@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::address;
 use crate::bootstrap::{Bootstrap, Delivery, FEED_CLUSTER, Named, nothing};
+use crate::clocks::Clocks;
 use crate::envoy::{Answer, Envoy, Launch, WORKERS, discovery_file, filter_config, publish};
 use crate::eventually::eventually;
 use crate::feeder::Feeder;
@@ -56,6 +57,7 @@ pub struct Plan {
     workers: usize,
     upstream: Option<SocketAddr>,
     alter: Alter,
+    own_clocks: bool,
 }
 
 /// Changes Envoy's configuration.
@@ -81,6 +83,7 @@ impl Plan {
             workers: WORKERS,
             upstream: None,
             alter: Box::new(|_| Ok(())),
+            own_clocks: false,
         }
     }
 
@@ -178,6 +181,14 @@ impl Plan {
         }
     }
 
+    /// Envoy has clocks that the story may set: [`Mesh::clocks`].
+    pub fn own_clocks(self) -> Plan {
+        Plan {
+            own_clocks: true,
+            ..self
+        }
+    }
+
     /// Brings everything up.
     pub async fn start(self) -> Result<Mesh> {
         Mesh::start_as(self).await
@@ -209,6 +220,8 @@ pub struct Mesh {
     pub stranger: Issuer,
     /// Whose client certificates Envoy accepts, if it asks for any.
     pub authority: Authority,
+    /// Envoy's, if it has clocks of its own.
+    pub clocks: Option<Clocks>,
     logs: Logs,
 }
 
@@ -238,6 +251,7 @@ impl Mesh {
         let several = !plan.others.is_empty();
         let chain = if several { plan.chain()? } else { Vec::new() };
         let authority = Authority::new()?;
+        let clocks = plan.own_clocks.then(|| Clocks::new(dir)).transpose()?;
         let bootstrap = Bootstrap {
             listen: address::free()?,
             admin: address::free()?,
@@ -256,6 +270,7 @@ impl Mesh {
         };
         let mut launch = Launch::of(&bootstrap);
         launch.workers = plan.workers;
+        launch.clocks = clocks.as_ref();
         (plan.alter)(&mut launch.config)?;
         let envoy = Envoy::launch(dir, &launch).await?;
         Ok(Mesh {
@@ -266,6 +281,7 @@ impl Mesh {
             globex,
             stranger,
             authority,
+            clocks,
             logs,
         })
     }

@@ -45,6 +45,7 @@ impl<'r> Proxy<'r> {
             admin,
             workers: 1,
             wasm_log_level,
+            clocks: None,
         };
         let envoy = Envoy::launch(dir, &launch).await?;
         let lanes = (0..LANES).map(|_| Connection::open(listen));
