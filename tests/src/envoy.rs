@@ -38,7 +38,7 @@ pub struct Launch<'a> {
     pub workers: usize,
     /// How much the log says of wasm: `info`, or `trace` for every call between filter and host.
     pub wasm_log_level: &'a str,
-    /// The process's clocks; the kernel's without them.
+    /// Its clocks; the kernel's without them.
     pub clocks: Option<&'a Clocks>,
 }
 
