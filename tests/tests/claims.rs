@@ -4,6 +4,7 @@ use anyhow::Result;
 use reqwest::Method;
 use scimesh_tests::issuer::Issuer;
 use scimesh_tests::mesh::{Mesh, payments_policy};
+use scimesh_tests::scim::USER;
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -157,5 +158,135 @@ async fn no_header_harms_the_request_that_follows() -> Result<()> {
         assert!([200, 400].contains(&answer.status), "{}", answer.body);
     }
     mesh.expect("/payments", Some(&token), 200).await?;
+    mesh.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_leaves_its_groups_out_costs_nobody_access() -> Result<()> {
+    let mesh = Mesh::start(&payments_policy()).await?;
+    let scim = &mesh.acme.scim;
+    let alice = scim.create_user("alice", "alice-0001").await?;
+    let payments = scim.create_group("payments", &[&alice]).await?;
+    scim.create_user("bob", "bob-0001").await?;
+    // As Entra has it above 200 groups.
+    let overage = |sub| {
+        mesh.acme.issuer.token_with(json!({
+            "sub": sub,
+            "_claim_names": { "groups": "src1" },
+            "_claim_sources": { "src1": {
+                "endpoint": "https://graph.example/v1.0/users/alice/getMemberObjects",
+            } },
+        }))
+    };
+    let (alices, bobs) = (overage("alice-0001")?, overage("bob-0001")?);
+    mesh.await_status("/payments", Some(&alices), 200).await?;
+    let refusal = mesh.await_status("/payments", Some(&bobs), 403).await?;
+    assert_eq!(refusal.reason().as_deref(), Some("not_permitted"));
+    // What a token itself says of groups never counts.
+    let boast = json!({ "sub": "bob-0001", "groups": ["payments"], "roles": ["payments"] });
+    let boast = mesh.acme.issuer.token_with(boast)?;
+    mesh.expect("/payments", Some(&boast), 403).await?;
+    scim.remove_member(&payments, &alice).await?;
+    mesh.await_status("/payments", Some(&alices), 403).await?;
+    mesh.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_issuer_names_the_same_user_in_its_own_way() -> Result<()> {
+    let mesh = Mesh::start(&payments_policy()).await?;
+    let scim = &mesh.acme.scim;
+    let user = json!({
+        "schemas": [USER],
+        "userName": "Alice@Corp.Example",
+        "externalId": "alice-0001",
+        "emails": [{ "value": "alice.k@corp.example", "type": "work", "primary": true }],
+        "active": true,
+    });
+    let alice = scim.create("/Users", &user).await?;
+    let payments = scim.create_group("payments", &[&alice]).await?;
+    // By acme's issuer the externalId names her, by a second one her userName, by a third her email.
+    let (second, third) = (&mesh.stranger, &mesh.globex.issuer);
+    let remove = ["binding", "remove", "--tenant", "globex"];
+    mesh.feeder.run(&remove).await?;
+    for (issuer, claim, attribute, more) in [
+        (second, "upn", "userName", &["--ignore-case"][..]),
+        (third, "email", "emails.value", &[]),
+    ] {
+        let mut binding = vec!["binding", "set", "--tenant", "acme"];
+        binding.extend(["--issuer", issuer.url(), "--claim", claim]);
+        binding.extend(["--attribute", attribute]);
+        binding.extend(more);
+        mesh.feeder.run(&binding).await?;
+    }
+    let by_id = mesh.acme.issuer.token("alice-0001")?;
+    let by_name = |name: &str| second.token_with(json!({ "sub": "x", "upn": name }));
+    let by_email = |email: &str, verified: serde_json::Value| {
+        third.token_with(json!({ "sub": "x", "email": email, "email_verified": verified }))
+    };
+    let names = [
+        by_id.clone(),
+        by_name("Alice@Corp.Example")?,
+        by_name("aLICE@cORP.eXAMPLE")?,
+        by_email("alice.k@corp.example", json!(true))?,
+    ];
+    for token in &names {
+        mesh.await_status("/payments", Some(token), 200).await?;
+    }
+    mesh.upstream.take_arrivals();
+    // What names her by one issuer names nobody by another. U+212A, the Kelvin sign, is no k, and a dotless i no i.
+    for (token, status, word) in [
+        (
+            mesh.acme.issuer.token("ALICE-0001")?,
+            403,
+            "unknown_subject",
+        ),
+        (
+            mesh.acme.issuer.token("Alice@Corp.Example")?,
+            403,
+            "unknown_subject",
+        ),
+        (by_name("alice-0001")?, 403, "unknown_subject"),
+        (by_name("alice.k@corp.example")?, 403, "unknown_subject"),
+        (by_name("Al\u{131}ce@Corp.Example")?, 403, "unknown_subject"),
+        (
+            by_email("Alice@Corp.Example", json!(true))?,
+            403,
+            "unknown_subject",
+        ),
+        (
+            by_email("ALICE.K@corp.example", json!(true))?,
+            403,
+            "unknown_subject",
+        ),
+        (
+            by_email("alice.\u{212A}@corp.example", json!(true))?,
+            403,
+            "unknown_subject",
+        ),
+        (
+            by_email("alice.k@corp.example", json!("true"))?,
+            401,
+            "no_subject",
+        ),
+        (
+            by_email("alice.k@corp.example", json!(false))?,
+            401,
+            "no_subject",
+        ),
+        (
+            by_email("alice.k@corp.example", json!(1))?,
+            401,
+            "no_subject",
+        ),
+    ] {
+        let refusal = mesh.expect("/payments", Some(&token), status).await?;
+        assert_eq!(refusal.reason().as_deref(), Some(word), "{}", refusal.body);
+    }
+    assert_eq!(mesh.upstream.take_arrivals().len(), 0);
+    // One push ends them all.
+    scim.remove_member(&payments, &alice).await?;
+    for token in &names {
+        mesh.await_status("/payments", Some(token), 403).await?;
+    }
     mesh.end().await
 }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use rustix::process::Signal;
-use scimesh_tests::envoy::Envoy;
+use scimesh_tests::envoy::{Envoy, filter_config};
 use scimesh_tests::eventually::eventually;
-use scimesh_tests::mesh::{EVERYWHERE, Mesh, PATIENCE, payments_policy};
+use scimesh_tests::mesh::{EVERYWHERE, Mesh, PATIENCE, Plan, payments_policy};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -74,6 +74,90 @@ async fn a_feeder_that_stands_still_renews_nothing_and_goes_on_when_it_can() -> 
     assert_eq!(refusal.reason().as_deref(), Some("lease_ended"));
     mesh.feeder.process()?.signal(Signal::CONT)?;
     mesh.await_status("/payments", Some(&token), 200).await?;
+    mesh.end().await
+}
+
+/// Until so much time has passed.
+async fn pass(since: Instant, time: Duration) -> Result<()> {
+    eventually(&format!("{time:?} to pass"), PATIENCE, async || {
+        ensure!(since.elapsed() > time);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_late_renews_by_when_it_was_asked_for() -> Result<()> {
+    let mut mesh = Mesh::start(&short_lease()).await?;
+    let (_, _, token) = alice_at_work(&mesh).await?;
+    // The next pings, which come every third of a lease, wait in the feeder's sockets; their answers in Envoy's.
+    mesh.feeder.process()?.signal(Signal::STOP)?;
+    pass(Instant::now(), LEASE / 2).await?;
+    mesh.expect("/payments", Some(&token), 200).await?;
+    mesh.envoy.process().signal(Signal::STOP)?;
+    let stopped = Instant::now();
+    mesh.feeder.process()?.signal(Signal::CONT)?;
+    pass(stopped, LEASE).await?;
+    mesh.feeder.process()?.signal(Signal::STOP)?;
+    mesh.envoy.process().signal(Signal::CONT)?;
+    // Envoy has read them when the second round is answered.
+    for _ in 0..2 {
+        let refusal = mesh.expect("/payments", Some(&token), 503).await?;
+        assert_eq!(refusal.reason().as_deref(), Some("lease_ended"));
+    }
+    mesh.feeder.process()?.signal(Signal::CONT)?;
+    mesh.await_status("/payments", Some(&token), 200).await?;
+    mesh.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_is_stricter_ends_first_and_alone() -> Result<()> {
+    let mut policy = payments_policy();
+    policy["maxStaleness"] = json!("12s");
+    policy["rules"][1]["maxStaleness"] = json!("5s");
+    let mut mesh = Mesh::start(&policy).await?;
+    let (_, _, token) = alice_at_work(&mesh).await?;
+    mesh.feeder.process()?.signal(Signal::STOP)?;
+    let stopped = Instant::now();
+    let refusal = mesh.await_status("/payments", Some(&token), 503).await?;
+    assert_eq!(refusal.reason().as_deref(), Some("lease_ended"));
+    mesh.expect("/other", Some(&token), 200).await?;
+    pass(stopped, LEASE).await?;
+    mesh.expect("/payments", Some(&token), 503).await?;
+    let refusal = mesh.await_status("/other", Some(&token), 503).await?;
+    assert_eq!(refusal.reason().as_deref(), Some("lease_ended"));
+    mesh.expect("/health", None, 200).await?;
+    mesh.feeder.process()?.signal(Signal::CONT)?;
+    mesh.await_status("/payments", Some(&token), 200).await?;
+    mesh.expect("/other", Some(&token), 200).await?;
+    mesh.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_never_received_is_not_called_stale() -> Result<()> {
+    let mut policy = short_lease();
+    policy["hold"] = json!({ "timeout": "100ms", "requests": 256 });
+    let plan = Plan::new(&policy).discovered().feeder_stopped();
+    let mut mesh = plan.start().await?;
+    let token = mesh.acme.issuer.token("alice-0001")?;
+    let refusal = mesh.expect("/payments", Some(&token), 503).await?;
+    assert_eq!(refusal.reason().as_deref(), Some("no_snapshot"));
+    mesh.feeder.start().await?;
+    alice_at_work(&mesh).await?;
+    mesh.feeder.stop().await?;
+    let refusal = mesh.await_status("/payments", Some(&token), 503).await?;
+    assert_eq!(refusal.reason().as_deref(), Some("lease_ended"));
+    // New VMs have nothing that could be stale.
+    let before = mesh.envoy.stat("scimesh.config_reload").await?;
+    mesh.envoy
+        .update("2", &filter_config(&policy.to_string(), Some("2"))?)?;
+    eventually("the update", PATIENCE, async || {
+        ensure!(mesh.envoy.stat("scimesh.config_reload").await? > before);
+        let refusal = mesh.expect("/payments", Some(&token), 503).await?;
+        ensure!(refusal.reason().as_deref() == Some("no_snapshot"));
+        Ok(())
+    })
+    .await?;
     mesh.end().await
 }
 
