@@ -64,8 +64,8 @@ impl Contestant<'_> {
         }
     }
 
-    /// Envoy's configuration. The route answers by itself: with an upstream, its connection pool would cost more than
-    /// all that is compared, and what a filter adds does not depend on what comes behind it.
+    /// Envoy's configuration. The route answers by itself: what a filter adds does not depend on what comes behind it, and
+    /// an upstream with its connections would only add noise.
     pub(crate) fn bootstrap(
         &self,
         listen: SocketAddr,
@@ -122,8 +122,8 @@ impl Contestant<'_> {
     }
 }
 
-/// As Istio writes it, and with Envoy's cache of verified tokens, which Istio leaves off: without it each request's
-/// signature is verified anew, for more than all the filters here cost together, and alike for all of them.
+/// As Istio writes it, but with Envoy's cache of verified tokens, which is off unless asked for: without it each
+/// request's signature is verified anew, for more than most filters here cost, and alike for all of them.
 fn jwt_authn(issuer: &Issuer) -> Value {
     json!({
         "name": "envoy.filters.http.jwt_authn",
