@@ -101,8 +101,9 @@ fn answer(plugin: Option<&Rc<Plugin>>, waiting: Option<u32>) -> Answer {
         return Answer::Held;
     }
     let mut decision = judged.decision;
+    let map = headers.map(|(map, _)| map);
     if decision.allowed
-        && let Err(error) = headers.and_then(|(map, _)| let_go(plugin, map, &judged.tells))
+        && let Err(error) = let_go(plugin, map, &judged.tells)
     {
         complain(error);
         // Under a SHADOW policy as well: the upstream would believe what the client wrote.
@@ -176,10 +177,14 @@ fn judge<'p>(plugin: &'p Plugin, headers: &RequestHeaders<'_>) -> Result<Judged<
 }
 
 /// Prepares a request to go on: what the client wrote in our name is gone first, and the verdict comes last.
-fn let_go(plugin: &Plugin, map: &[u8], tells: &[(&str, String)]) -> Result<(), HostError> {
+fn let_go(
+    plugin: &Plugin,
+    map: Result<&[u8], HostError>,
+    tells: &[(&str, String)],
+) -> Result<(), HostError> {
     let own = plugin.policy.headers();
     if !own.is_empty() {
-        let claimed = clean(MapType::HttpRequestHeaders, map, own)?;
+        let claimed = clean(MapType::HttpRequestHeaders, map?, own)?;
         if let Some(connection) = claimed.connection {
             host::set_request_header("connection", &connection)?;
         }
