@@ -9,6 +9,7 @@ mod extension;
 mod hold;
 mod log;
 mod output;
+mod policy;
 mod serve;
 mod tenant;
 mod token;
@@ -67,6 +68,9 @@ enum Command {
     Explain(Box<explain::ExplainArgs>),
     /// Bring tenants, bindings and extensions to what a file says, in one change
     Apply(apply::ApplyArgs),
+    /// Check, test and size policies; needs no feeder
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
 }
 
 /// `--tenant`, wherever it is needed.
@@ -118,6 +122,7 @@ impl Cli {
                 Command::Dump(args) => args.run(&client).await?,
                 Command::Explain(args) => args.run(&client).await?,
                 Command::Apply(args) => args.run(&client).await?,
+                Command::Policy(command) => command.run()?,
             }
             anyhow::Ok(None)
         };

@@ -21,7 +21,7 @@ pub(super) fn message(message: Message) -> v1::FeederMessage {
 }
 
 /// The whole content of a scope, whose totals are `content`.
-pub(super) fn snapshot(
+pub(crate) fn snapshot(
     directory: &Directory,
     scope: &Scope,
     content: Content,

@@ -11,6 +11,8 @@ mod peer;
 mod scope;
 mod stream;
 
+pub(crate) use encode::snapshot as encode_snapshot;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -65,7 +65,7 @@ pub enum BadPolicyFile {
     #[error("{origin}: {why}")]
     Invalid {
         /// Which.
-        origin: Origin,
+        origin: Box<Origin>,
         /// The rule, the field, and what is wrong with it.
         why: InvalidPolicy,
     },
@@ -97,7 +97,7 @@ impl Written {
     /// Parses it, strictly, as the filter does.
     pub fn parse(&self) -> Result<Policy, BadPolicyFile> {
         Policy::parse(self.json().as_bytes()).map_err(|why| BadPolicyFile::Invalid {
-            origin: self.origin.clone(),
+            origin: Box::new(self.origin.clone()),
             why,
         })
     }
@@ -128,6 +128,19 @@ fn find(path: &Path, text: &str) -> Result<Vec<Written>, BadPolicyFile> {
     }
 }
 
+/// A bare policy that stands within something else.
+pub(super) fn bare(path: &Path, line: u64, config: Value) -> Written {
+    Written {
+        origin: Origin {
+            path: path.to_owned(),
+            line,
+            manifest: None,
+        },
+        placement: None,
+        config,
+    }
+}
+
 /// The items of a List of Kubernetes, or the document itself.
 fn items(mut document: Value) -> Vec<Value> {
     let kind = document.get("kind").and_then(Value::as_str);
@@ -140,18 +153,9 @@ fn items(mut document: Value) -> Vec<Value> {
 
 /// The policy in a document. None if it is of something else.
 fn written(path: &Path, line: u64, mut document: Value) -> Option<Written> {
-    let origin = |manifest| Origin {
-        path: path.to_owned(),
-        line,
-        manifest,
-    };
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
     let Some(kind) = text(document.get("kind")) else {
-        return Some(Written {
-            origin: origin(None),
-            placement: None,
-            config: document,
-        });
+        return Some(bare(path, line, document));
     };
     let group = text(document.get("apiVersion"));
     let inside = match kind.as_str() {
@@ -176,11 +180,10 @@ fn written(path: &Path, line: u64, mut document: Value) -> Option<Written> {
     // What has none of these is the configuration of somebody else's plugin.
     let ours = ["tenant", "feed", "rules"];
     ours.iter().find(|field| config.get(field).is_some())?;
-    Some(Written {
-        origin: origin(Some(manifest)),
-        placement: Some(placement),
-        config,
-    })
+    let mut written = bare(path, line, config);
+    written.origin.manifest = Some(manifest);
+    written.placement = Some(placement);
+    Some(written)
 }
 
 /// Without `targetRefs` a plugin goes to the pods that it selects. Among these may be a gateway's, which nobody can tell.

@@ -20,4 +20,5 @@ mod holds;
 mod idps;
 mod lifecycle;
 mod manifests;
+mod policies;
 mod tls;

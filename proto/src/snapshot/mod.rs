@@ -158,6 +158,12 @@ impl Snapshot {
         self.entries.is_empty()
     }
 
+    /// Bytes of memory that the entries and their term sets take, with what is allocated and not used yet. The scope and the
+    /// bindings, a few kilobytes however many users there are, do not count.
+    pub fn bytes(&self) -> usize {
+        self.entries.allocation_size() + self.sets.bytes()
+    }
+
     /// Every entry, in no order.
     pub fn entries(&self) -> impl Iterator<Item = (SubjectDigest, &TermSet)> {
         self.entries

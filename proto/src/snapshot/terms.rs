@@ -151,6 +151,15 @@ impl TermSets {
         }
     }
 
+    /// Bytes of memory that are allocated for it.
+    pub(crate) fn bytes(&self) -> usize {
+        let held = self.ids.keys().chain(self.sets.iter().map(|(set, _)| set));
+        let held: usize = held.map(|set| set.0.len()).sum();
+        held + self.ids.allocation_size()
+            + self.sets.capacity() * size_of::<(TermSet, u32)>()
+            + self.free.capacity() * size_of::<u32>()
+    }
+
     pub(crate) fn get(&self, id: u32) -> Option<&TermSet> {
         self.sets.get(id as usize).map(|(set, _)| set)
     }
@@ -179,6 +188,20 @@ mod tests {
             sets.release(id);
         }
         assert_eq!((sets.sets.len(), sets.ids.len()), (1, 0));
+    }
+
+    #[test]
+    fn what_sets_take_grows_with_them_and_is_no_less_than_they_are() {
+        let mut sets = TermSets::default();
+        assert_eq!(sets.bytes(), 0);
+        for number in 0..100 {
+            let before = sets.bytes();
+            sets.acquire(TermSet::from_indices([8 * number]));
+            let after = sets.bytes();
+            assert!(after >= before + 2 * (number + 1), "{before} {after}");
+            sets.acquire(TermSet::from_indices([8 * number]));
+            assert_eq!(sets.bytes(), after);
+        }
     }
 
     #[test]

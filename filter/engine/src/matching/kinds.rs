@@ -4,7 +4,7 @@
 //! Every text there is has the same matches as one of these. They are found by walking all patterns at once, character by
 //! character, over what they expect next and one character that none expects.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 
 /// States on the walk at most. Patterns that lead through more are told apart by nobody.
 const MAX_STATES: usize = 20_000;
@@ -94,6 +94,12 @@ impl Texts {
 
 /// One text of each kind, the shortest first. None if there are too many.
 pub(crate) fn of_each_kind(patterns: &[Vec<Part>], texts: Texts) -> Option<Vec<String>> {
+    let kinds = kinds(patterns, texts)?;
+    Some(kinds.into_iter().map(|(text, _)| text).collect())
+}
+
+/// Each with the patterns that match it.
+fn kinds(patterns: &[Vec<Part>], texts: Texts) -> Option<Vec<(String, Vec<usize>)>> {
     let start = (0..patterns.len()).map(|pattern| Place {
         pattern,
         part: 0,
@@ -102,15 +108,14 @@ pub(crate) fn of_each_kind(patterns: &[Vec<Part>], texts: Texts) -> Option<Vec<S
     let start = closure(patterns, start.collect());
     let mut seen = BTreeSet::from([(Progress::Start, start.clone())]);
     let mut ahead = VecDeque::from([(Progress::Start, start, String::new())]);
-    let mut kinds: BTreeMap<Vec<usize>, usize> = BTreeMap::new();
-    let mut found = Vec::new();
+    let mut found: Vec<(String, Vec<usize>)> = Vec::new();
+    let mut known: BTreeSet<Vec<usize>> = BTreeSet::new();
     while let Some((progress, places, text)) = ahead.pop_front() {
         if texts.is_end(progress) {
-            let kinds_so_far = kinds.len();
-            kinds.entry(matched(patterns, &places)).or_insert_with(|| {
-                found.push(text.clone());
-                kinds_so_far
-            });
+            let matched = matched(patterns, &places);
+            if known.insert(matched.clone()) {
+                found.push((text.clone(), matched));
+            }
         }
         let mut expected: BTreeSet<char> = places
             .iter()
@@ -119,9 +124,14 @@ pub(crate) fn of_each_kind(patterns: &[Vec<Part>], texts: Texts) -> Option<Vec<S
                 _ => None,
             })
             .collect();
+        let other = texts.other(&expected);
         // What the texts themselves need to go on.
-        expected.extend(['/', '2', '5']);
-        expected.extend(texts.other(&expected));
+        expected.extend(match progress {
+            Progress::Percent => Some('2'),
+            Progress::Percent2 => Some('5'),
+            _ => Some('/'),
+        });
+        expected.extend(other);
         for next in expected {
             let Some(progress) = texts.step(progress, next) else {
                 continue;
@@ -187,4 +197,101 @@ fn advance(patterns: &[Vec<Part>], places: &BTreeSet<Place>, next: char) -> BTre
         }
     };
     places.iter().filter_map(step).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    use super::*;
+    use crate::matching::host::{CanonicalHost, HostPattern};
+    use crate::matching::path::CanonicalPath;
+    use crate::matching::path_pattern::PathPattern;
+
+    fn path_matches(patterns: &[PathPattern], path: &str) -> Option<Vec<usize>> {
+        let path = CanonicalPath::parse(path.as_bytes()).ok()?;
+        let all = patterns.iter().enumerate();
+        let matching = all.filter(|(_, pattern)| pattern.matches(&path));
+        Some(matching.map(|(place, _)| place).collect())
+    }
+
+    fn host_matches(patterns: &[HostPattern], host: &str) -> Option<Vec<usize>> {
+        let host = CanonicalHost::parse(host.as_bytes())?;
+        let all = patterns.iter().enumerate();
+        let matching = all.filter(|(_, pattern)| pattern.matches(&host));
+        Some(matching.map(|(place, _)| place).collect())
+    }
+
+    /// Every text of these pieces, up to a number of them.
+    fn all_of(pieces: &[&str], most: usize) -> Vec<String> {
+        let mut texts = vec![String::new()];
+        let mut last = texts.clone();
+        for _ in 0..most {
+            last = last
+                .iter()
+                .flat_map(|text| pieces.iter().map(move |piece| format!("{text}{piece}")))
+                .collect();
+            texts.extend(last.iter().cloned());
+        }
+        texts
+    }
+
+    #[test]
+    fn each_kind_has_a_text() {
+        let patterns = ["/a*", "/{*}/b", "*b", "/a.b"]
+            .map(|text| PathPattern::try_from(text.to_owned()).unwrap());
+        let parts: Vec<_> = patterns.iter().map(PathPattern::parts).collect();
+        let kinds = kinds(&parts, Texts::Paths).unwrap();
+        let texts: Vec<&str> = kinds.iter().map(|(text, _)| text.as_str()).collect();
+        assert_eq!(texts, ["", "/a", "/b", "/ab", "/a.b", "/a/b", "/b/b"]);
+    }
+
+    #[test]
+    fn patterns_that_lead_too_far_are_given_up() {
+        // Of so many segments each may be an 'a', and none is forgotten.
+        let any = |count| std::iter::repeat_n("/{*}", count).collect::<String>();
+        let texts = (0..20).map(|place| format!("{}/a{}", any(place), any(20 - place)));
+        let patterns = texts.map(|text| PathPattern::try_from(text).unwrap());
+        let parts: Vec<_> = patterns.map(|pattern| pattern.parts()).collect();
+        assert_eq!(kinds(&parts, Texts::Paths), None);
+    }
+
+    proptest! {
+        /// Brute force: what short texts show is what the kinds say, no more and no less.
+        #[test]
+        fn the_kinds_of_paths_are_those_that_paths_have(texts in prop::collection::vec(prop_oneof![
+            "(/[ab]{1,2}){0,2}", "(/[ab]{1,2}){0,2}/?\\*", "\\*/?[ab]{1,2}", "(/(a|b|\\{\\*\\})){0,3}(/\\{\\*\\*\\}(/[ab]){0,2})?",
+        ], 1..4)) {
+            let patterns: Vec<PathPattern> = texts.iter().filter_map(|text| PathPattern::try_from(text.clone()).ok()).collect();
+            let parts: Vec<_> = patterns.iter().map(PathPattern::parts).collect();
+            let kinds = kinds(&parts, Texts::Paths).unwrap();
+            for (text, matched) in &kinds {
+                let path = if text.is_empty() { "/" } else { text };
+                prop_assert_eq!(path_matches(&patterns, path), Some(matched.clone()), "{} under {:?}", path, texts);
+            }
+            for path in all_of(&["/a", "/b", "a", "b", "/x"], 4) {
+                let path = if path.is_empty() { "/" } else { &path };
+                if let Some(matched) = path_matches(&patterns, path) {
+                    prop_assert!(kinds.iter().any(|(_, kind)| *kind == matched), "{} under {:?}", path, texts);
+                }
+            }
+        }
+
+        #[test]
+        fn the_kinds_of_hosts_are_those_that_hosts_have(texts in prop::collection::vec("[ab]\\.[ab]|[ab]{1,2}|[ab]?\\.?[ab]\\*|\\*[ab]?\\.?[ab]", 1..4)) {
+            let patterns: Vec<HostPattern> = texts.iter().filter_map(|text| HostPattern::try_from(text.clone()).ok()).collect();
+            let parts: Vec<_> = patterns.iter().map(HostPattern::parts).collect();
+            let kinds = kinds(&parts, Texts::Hosts).unwrap();
+            for (host, matched) in &kinds {
+                prop_assert_eq!(host_matches(&patterns, host), Some(matched.clone()), "{} under {:?}", host, texts);
+            }
+            for host in all_of(&["a", "b", ".", "x"], 5) {
+                if let Some(matched) = host_matches(&patterns, &host) {
+                    prop_assert!(kinds.iter().any(|(_, kind)| *kind == matched), "{} under {:?}", host, texts);
+                }
+            }
+        }
+    }
 }
