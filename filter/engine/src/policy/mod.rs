@@ -8,6 +8,8 @@ pub(crate) mod headers;
 pub(crate) mod hold;
 pub(crate) mod requirement;
 mod rule;
+#[cfg(feature = "schema")]
+pub(crate) mod schema;
 pub(crate) mod strict;
 #[cfg(test)]
 mod tests;
