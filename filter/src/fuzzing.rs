@@ -17,7 +17,7 @@ use scimesh_engine::{
 };
 
 use crate::claims::Token;
-use crate::headers::RequestHeaders;
+use crate::headers::{Claimed, RequestHeaders};
 
 /// `pluginConfig`: what is a policy lets nobody in without a reason, and what is none says where.
 pub fn policy(bytes: &[u8]) {
@@ -132,11 +132,13 @@ pub fn request(bytes: &[u8]) {
     assert_ne!(spelling::method(method), "DELETE");
 }
 
-/// A header map of the host: what is read is what stands there last under its name.
+/// A header map of the host: what is read is what stands there last under its name; what CGI would take for one of the policy's headers is removed, and no
+/// `Connection` lists one afterwards.
 pub fn headers(bytes: &[u8]) {
-    let ours = RequestHeaders::read(bytes);
+    let own = CLOSED_IN_PARTS.headers();
+    let (ours, claimed) = (RequestHeaders::read(bytes), Claimed::read(bytes, own));
     let Some(all) = pairs(bytes) else {
-        assert_eq!(ours, None);
+        assert_eq!((ours, claimed), (None, None));
         return;
     };
     let last = |name: &[u8]| {
@@ -152,15 +154,22 @@ pub fn headers(bytes: &[u8]) {
         (None, None) => {}
         (ours, method) => panic!("{ours:?} with the method {method:?}"),
     }
+    let is_own = |name: &[u8]| {
+        let folded = spelling::header(name.trim_ascii());
+        ["X_USER", "X_SCIMESH_GROUPS"].contains(&folded.as_str())
+    };
+    let Some(claimed) = claimed else {
+        panic!("the map is whole");
+    };
     for (name, _) in &all {
-        let own = spelling::header(name);
-        let claimed = CLOSED_IN_PARTS.headers().claims(name);
-        assert_eq!(
-            claimed,
-            ["X_USER", "X_SCIMESH_GROUPS"].contains(&own.as_str()),
-            "{own}"
-        );
+        assert_eq!(claimed.names.contains(name), own.claims(name));
+        assert!(own.claims(name) || !is_own(name) || name.trim_ascii() != *name);
     }
+    let connection = all.iter().filter(|(name, _)| *name == b"connection");
+    let lists_own = |value: &[u8]| value.split(|b| *b == b',').any(is_own);
+    let lists = connection.clone().any(|(_, value)| lists_own(value));
+    assert_eq!(claimed.connection.is_some(), lists);
+    assert!(!lists_own(&claimed.connection.unwrap_or_default()));
 }
 
 /// The map's headers, found by places alone.
