@@ -14,7 +14,7 @@ SECONDS ?= 20
 # Where cargo puts what it builds.
 BIN = $${CARGO_TARGET_DIR:-target}/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help setup build filter run test test-wasm test-durability fuzz bench bench-revocation bench-provisioning bench-decision lint fmt clean
+.PHONY: help setup build filter run test test-wasm test-durability fuzz mutants bench bench-revocation bench-provisioning bench-decision lint fmt clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -51,6 +51,9 @@ test-durability: have-strace build ## what was acknowledged is on disk: system c
 
 fuzz: setup ## every text that a client or an operator writes, fuzzed from the committed corpus (SECONDS=20: for so long each)
 	@SECONDS_EACH=$(SECONDS) tests/fuzz.sh
+
+mutants: setup ## is every comparison of the engine and the protocol tested? Changed one by one (an hour or two)
+	@tests/mutants.sh $(ARGS)
 
 bench bench-revocation bench-provisioning bench-decision: PROFILE = release
 bench: build ## all benchmarks (about 10 minutes)
