@@ -1,5 +1,11 @@
 //! The JSON Schema of a policy: the committed one is current, and says of documents what the parser says.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test: what clippy.toml allows in tests it does not in the functions beside them"
+)]
+
 use scimesh_engine::{Policy, policy_schema};
 use serde_json::{Value, json};
 
