@@ -14,7 +14,7 @@ SECONDS ?= 20
 # Where cargo puts what it builds.
 BIN = $${CARGO_TARGET_DIR:-target}/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help setup build filter run test test-wasm test-durability fuzz bench bench-revocation bench-provisioning bench-decision lint fmt clean
+.PHONY: help setup build filter run test test-wasm test-durability fuzz mutants bench bench-revocation bench-provisioning bench-decision lint fmt clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -49,8 +49,11 @@ test-wasm: have-node setup ## the engine's and the protocol's tests in wasm, und
 test-durability: have-strace build ## what was acknowledged is on disk: system calls traced, failures injected, kill -9 (as root)
 	$(CARGO) test --locked --profile $(PROFILE) --workspace --test durability -- --ignored --test-threads 1
 
-fuzz: setup ## every text that a client writes, fuzzed from the committed corpus (SECONDS=20: for so long each)
-	@SECONDS_EACH=$(SECONDS) feeder/fuzz/run.sh
+fuzz: setup ## every text that a client or an operator writes, fuzzed from the committed corpus (SECONDS=20: for so long each)
+	@SECONDS_EACH=$(SECONDS) tests/fuzz.sh
+
+mutants: setup ## is every comparison of the engine and the protocol tested? Changed one by one (an hour or two)
+	@tests/mutants.sh $(ARGS)
 
 bench bench-revocation bench-provisioning bench-decision: PROFILE = release
 bench: build ## all benchmarks (about 10 minutes)
@@ -71,14 +74,16 @@ bench-decision: build ## what a decision costs in Envoy, beside native RBAC, was
 
 lint: setup ## formatting and clippy, warnings refused
 	$(CARGO) fmt --all --check
-	$(CARGO) fmt --manifest-path feeder/fuzz/Cargo.toml --check
-	@$(CARGO) tree --locked --manifest-path feeder/fuzz/Cargo.toml >/dev/null # its lock file is the feeder's as well
+	@for fuzz in feeder/fuzz filter/fuzz; do \
+		$(CARGO) fmt --manifest-path $$fuzz/Cargo.toml --check && \
+		$(CARGO) tree --locked --manifest-path $$fuzz/Cargo.toml >/dev/null || exit 1; done # their lock files are of the workspace's crates too
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) clippy --locked --package scimesh-filter --target wasm32-wasip1 -- -D warnings
 
 fmt: ## format the code
 	$(CARGO) fmt --all
 	$(CARGO) fmt --manifest-path feeder/fuzz/Cargo.toml
+	$(CARGO) fmt --manifest-path filter/fuzz/Cargo.toml
 
 clean: ## remove all that was built, installed or left by a run
 	rm -rf target .venv .venv-peer .tools .run*

@@ -10,6 +10,9 @@
 
 mod claims;
 mod connection;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod headers;
 mod hold;
 mod host;

@@ -35,6 +35,8 @@ pub use matching::path::{AmbiguousPath, CanonicalPath};
 pub use policy::feed::Feed;
 pub use policy::headers::Headers;
 pub use policy::hold::Hold;
+#[cfg(feature = "schema")]
+pub use policy::schema::policy_schema;
 pub use policy::{InvalidPolicy, Mode, Policy};
 pub use reason::Reason;
 pub use request::{Connection, Request};

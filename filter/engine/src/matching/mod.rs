@@ -1,7 +1,7 @@
 //! Which requests a rule is about: the conditions of `to`, over canonical forms of what a request says.
 //!
-//! Knows nothing of users. A condition on something that a request does not have, or has in no well-formed way, is not met,
-//! and neither is the negation of that condition.
+//! Knows nothing of users. A request that could be read in two ways has no canonical form, and no rule is asked about it. A CONNECT without
+//! path meets neither a condition on paths nor the negation of one.
 
 mod folding;
 pub(crate) mod host;
@@ -12,6 +12,9 @@ pub(crate) mod path;
 pub(crate) mod path_pattern;
 pub(crate) mod port;
 mod target;
+
+#[cfg(feature = "schema")]
+pub(crate) use {host::HostPattern, method::MethodPattern, path_pattern::PathPattern, port::Port};
 
 pub(crate) use operation::Operation;
 pub(crate) use target::Target;

@@ -12,21 +12,34 @@ use crate::policy::strict::{NonEmpty, present};
 /// Conditions that a request meets all together; what is absent is no condition. As in Istio's AuthorizationPolicy.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(extend("minProperties" = 1))
+)]
 pub(crate) struct Operation {
+    /// One of these hosts, without regard to port.
     #[serde(default, deserialize_with = "present")]
     pub(crate) hosts: Option<NonEmpty<HostPattern>>,
+    /// None of these hosts.
     #[serde(default, deserialize_with = "present")]
     pub(crate) not_hosts: Option<NonEmpty<HostPattern>>,
+    /// One of these local ports.
     #[serde(default, deserialize_with = "present")]
     pub(crate) ports: Option<NonEmpty<Port>>,
+    /// None of these local ports.
     #[serde(default, deserialize_with = "present")]
     pub(crate) not_ports: Option<NonEmpty<Port>>,
+    /// One of these methods.
     #[serde(default, deserialize_with = "present")]
     pub(crate) methods: Option<NonEmpty<MethodPattern>>,
+    /// None of these methods.
     #[serde(default, deserialize_with = "present")]
     pub(crate) not_methods: Option<NonEmpty<MethodPattern>>,
+    /// One of these paths, in canonical form.
     #[serde(default, deserialize_with = "present")]
     pub(crate) paths: Option<NonEmpty<PathPattern>>,
+    /// None of these paths.
     #[serde(default, deserialize_with = "present")]
     pub(crate) not_paths: Option<NonEmpty<PathPattern>>,
 }

@@ -8,6 +8,8 @@ pub(crate) mod headers;
 pub(crate) mod hold;
 pub(crate) mod requirement;
 mod rule;
+#[cfg(feature = "schema")]
+pub(crate) mod schema;
 pub(crate) mod strict;
 #[cfg(test)]
 mod tests;
@@ -89,8 +91,16 @@ impl Policy {
         }
         let mut reader = serde_json::Deserializer::from_slice(json);
         let Object(document): Object<document::Policy> =
-            serde_path_to_error::deserialize(&mut reader)
-                .map_err(|e| InvalidPolicy::at(e.path().to_string(), e.inner().to_string()))?;
+            serde_path_to_error::deserialize(&mut reader).map_err(|e| {
+                let field = e.path().to_string();
+                // A field whose name is the empty text.
+                let field = if field.is_empty() {
+                    ".".to_owned()
+                } else {
+                    field
+                };
+                InvalidPolicy::at(field, e.inner().to_string())
+            })?;
         reader
             .end()
             .map_err(|e| InvalidPolicy::at(".", e.to_string()))?;

@@ -163,6 +163,7 @@ fn an_error_names_the_rule_and_the_field() {
     for (document, field) in [
         // unknown, missing, null
         (with("/tenants", json!("x")), "tenants"),
+        (with("/", json!("x")), "."),
         (with("/rules/2/requires", json!({})), "rules[2].requires"),
         (
             with("/rules/2/to/0/path", json!(["/x"])),
