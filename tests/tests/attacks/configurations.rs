@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use crate::listeners::{Listeners, listed_policy};
 use crate::row::{Row, authorized, bytes, get, get2, lines};
@@ -324,5 +324,12 @@ async fn however_envoy_is_configured_nothing_gets_past() -> Result<()> {
     normalization(&siege, &listeners)?;
     routing(&siege, &listeners)?;
     missing(&siege, &listeners)?;
+    // What was let go on for being in SHADOW has been counted.
+    for name in [
+        "scimesh_decisions.shadow.nobody",
+        "scimesh_shadow_rules.nobody",
+    ] {
+        ensure!(siege.mesh.envoy.stat(name).await? > 0, "{name}");
+    }
     siege.end().await
 }
