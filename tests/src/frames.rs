@@ -31,6 +31,14 @@ const MAX_FRAME: usize = 16_384;
 /// A header field of a request, pseudo-headers included: name and value, any bytes.
 pub type Field = (Vec<u8>, Vec<u8>);
 
+/// What the peer sent (RFC 9113 section 4.1).
+struct Frame {
+    kind: u8,
+    flags: u8,
+    stream: u32,
+    payload: Vec<u8>,
+}
+
 /// A connection on which each request is a stream.
 pub struct Frames {
     stream: TcpStream,
@@ -114,9 +122,15 @@ impl Frames {
     pub fn answer(&mut self, id: u32) -> Result<Answer> {
         let (mut status, mut body) = (None, Vec::new());
         loop {
-            let Some((kind, flags, stream, payload)) = self.next_frame()? else {
+            let Some(frame) = self.next_frame()? else {
                 return Ok(Answer::Ended);
             };
+            let Frame {
+                kind,
+                flags,
+                stream,
+                payload,
+            } = frame;
             match kind {
                 SETTINGS if flags & ACK == 0 => self.frame(SETTINGS, ACK, 0, &[])?,
                 PING if flags & ACK == 0 => self.frame(PING, ACK, 0, &payload)?,
@@ -141,8 +155,8 @@ impl Frames {
         }
     }
 
-    /// Kind, flags, stream and payload; none at the end of the connection.
-    fn next_frame(&mut self) -> Result<Option<(u8, u8, u32, Vec<u8>)>> {
+    /// None at the end of the connection.
+    fn next_frame(&mut self) -> Result<Option<Frame>> {
         let mut head = [0; 9];
         match self.stream.read_exact(&mut head) {
             Err(error) if is_end(error.kind()) => return Ok(None),
@@ -153,7 +167,12 @@ impl Frames {
         let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
         self.stream.read_exact(&mut payload)?;
         let stream = u32::from_be_bytes(stream) & 0x7fff_ffff;
-        Ok(Some((kind, flags, stream, payload)))
+        Ok(Some(Frame {
+            kind,
+            flags,
+            stream,
+            payload,
+        }))
     }
 }
 

@@ -4,8 +4,9 @@ use anyhow::Result;
 use scimesh_tests::mesh::policy;
 use serde_json::{Value, json};
 
-use crate::row::{Row, Sent, bytes, fields, get2, lines, owned};
+use crate::row::{Row, Sent, bytes, get2, lines, owned};
 use crate::siege::Siege;
+use crate::{identities, smuggling};
 
 fn header_policy() -> Value {
     let mut policy = policy(json!([
@@ -19,9 +20,9 @@ fn header_policy() -> Value {
 
 const NOBODY: &str = "403 nobody";
 const NO_TOKEN: &str = "401 no_token";
-const ALLOWED: &str = "GET /x HTTP/1.1";
+pub(crate) const ALLOWED: &str = "GET /x HTTP/1.1";
 const HOST: &[u8] = b"host: svc.example";
-const TOKEN: &[u8] = b"authorization: Bearer $member";
+pub(crate) const TOKEN: &[u8] = b"authorization: Bearer $member";
 
 /// Headers beside those of a request for `/admin` by the member: none makes another request of it.
 const PERSUASION: &[&[u8]] = &[
@@ -82,11 +83,11 @@ const AUTHORIZATIONS: &[(&[u8], &str)] = &[
     (b"Bearer \xff", "401"),
 ];
 
-fn plain(line: &[u8], more: &[&[u8]]) -> Sent {
+pub(crate) fn plain(line: &[u8], more: &[&[u8]]) -> Sent {
     lines(&[&[line, HOST], more].concat())
 }
 
-fn text(header: &[u8]) -> String {
+pub(crate) fn text(header: &[u8]) -> String {
     let text: String = String::from_utf8_lossy(header).escape_debug().collect();
     text.chars().take(60).collect()
 }
@@ -111,95 +112,11 @@ fn rows() -> Vec<Row> {
         )
     });
     let all = persuasion.chain(forgery).chain(authorizations);
-    all.chain(identities())
+    all.chain(identities::rows())
         .chain(tokens())
         .chain(shapes())
-        .chain(smuggling())
+        .chain(smuggling::rows())
         .collect()
-}
-
-/// Spellings of what the upstream is told about the caller, sent by the caller.
-const SPOOFS: &[&[u8]] = &[
-    b"x-who: root",
-    b"X-Who: root",
-    b"X-WHO: root",
-    b"x_who: root",
-    b"X_WHO: root",
-    b"x.who: root",
-    b"x-who: root\r\nx-who: other",
-    b"x-who: member-0001\r\nx_who: root",
-    b"x-who:",
-    b"x-who: a\r\n root",
-    b"connection: x-who\r\nx-who: root",
-    b"x-groups: group:root",
-    b"x_groups: group:root",
-    b"x-rule: admin",
-    b"X_Rule: admin",
-    b"x-note: \xff\r\nx-who: root",
-];
-
-/// The names under which an upstream may look for the caller's.
-const SPELLINGS: &[&str] = &[
-    "x-who", "x_who", "x.who", "x-groups", "x_groups", "x-rule", "x_rule",
-];
-
-/// The upstream is told who asks by the filter alone.
-fn identities() -> Vec<Row> {
-    let told = |mut row: Row, told: &[(&str, &str)]| {
-        for name in SPELLINGS {
-            let value = told.iter().find(|(other, _)| other == name);
-            let value: Vec<&str> = value.map(|(_, value)| *value).into_iter().collect();
-            row = row.arriving(name, &value);
-        }
-        row
-    };
-    let member = [
-        ("x-who", "member-0001"),
-        ("x-groups", "group:payments"),
-        ("x-rule", "rest"),
-    ];
-    let stranger = [("x-rule", "public")];
-    let mut rows = Vec::new();
-    for spoof in SPOOFS {
-        let by_member = plain(b"GET /x HTTP/1.1", &[TOKEN, spoof]);
-        let by_nobody = plain(b"GET /public HTTP/1.1", &[spoof]);
-        rows.extend([
-            told(
-                Row::new(format!("{} by a member", text(spoof)), by_member, ALLOWED),
-                &member,
-            ),
-            told(
-                Row::new(
-                    format!("{} by nobody", text(spoof)),
-                    by_nobody,
-                    "GET /public HTTP/1.1",
-                ),
-                &stranger,
-            ),
-        ]);
-    }
-    for (name, value) in [
-        ("x-who", &b"root"[..]),
-        ("x_who", b"root"),
-        ("x.who", b"\xff"),
-        ("x-rule", b""),
-    ] {
-        let row = Row::new(
-            format!("{name} over HTTP/2"),
-            get2(b"/x", &[(name, value), (name, value)]),
-            ALLOWED,
-        );
-        rows.push(told(row, &member));
-    }
-    rows.push(told(
-        Row::new(
-            "x-who as a trailer",
-            bytes(b"POST /x HTTP/1.1\r\nhost: svc.example\r\nauthorization: Bearer $member\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx-who: root\r\n\r\n"),
-            "POST /x HTTP/1.1",
-        ),
-        &member,
-    ));
-    rows
 }
 
 /// Several tokens, and tokens in other places.
@@ -292,110 +209,6 @@ fn shapes() -> Vec<Row> {
             get2(b"/admin", &[("x-note", &[b'a'; 80_000])]),
             "closed",
         ),
-    ]
-}
-
-/// A request in what another takes for its body, and bodies of no certain length.
-fn smuggling() -> Vec<Row> {
-    let post = |headers: &str, body: &str| {
-        bytes(format!("POST /x HTTP/1.1\r\nhost: svc.example\r\nauthorization: Bearer $member\r\n{headers}\r\n\r\n{body}").as_bytes())
-    };
-    const HIDDEN: &str = "GET /admin HTTP/1.1\r\nhost: svc.example\r\n\r\n";
-    let length = |n: usize| format!("content-length: {n}");
-    let both = format!("{}\r\ntransfer-encoding: chunked", length(4));
-    let get2_body = fields(&[
-        (":method", b"POST"),
-        (":scheme", b"http"),
-        (":authority", b"svc.example"),
-        (":path", b"/x"),
-        ("content-length", b"5"),
-        ("authorization", b"Bearer $member"),
-    ]);
-    vec![
-        Row::new(
-            "Content-Length and Transfer-Encoding",
-            post(&both, &format!("0\r\n\r\n{HIDDEN}")),
-            "400",
-        ),
-        Row::new(
-            "the other way round",
-            post(
-                &format!("transfer-encoding: chunked\r\n{}", length(4)),
-                &format!("0\r\n\r\n{HIDDEN}"),
-            ),
-            "400",
-        ),
-        Row::new(
-            "two lengths",
-            post(
-                &format!("{}\r\n{}", length(0), length(HIDDEN.len())),
-                HIDDEN,
-            ),
-            "400",
-        ),
-        Row::new(
-            "a list of lengths",
-            post(&format!("content-length: 0, {}", HIDDEN.len()), HIDDEN),
-            "400",
-        ),
-        Row::new("a negative length", post("content-length: -1", ""), "400"),
-        Row::new(
-            "a length with a sign",
-            post("content-length: +4", "abcd"),
-            "400",
-        ),
-        Row::new(
-            "a length in hexadecimal",
-            post("content-length: 0x4", "abcd"),
-            "400",
-        ),
-        Row::new(
-            "an unknown encoding",
-            post("transfer-encoding: xchunked", HIDDEN),
-            "501",
-        ),
-        Row::new(
-            "chunked behind another encoding",
-            post("transfer-encoding: gzip, chunked", "0\r\n\r\n"),
-            "501",
-        ),
-        Row::new(
-            "chunked twice",
-            post(
-                "transfer-encoding: chunked\r\ntransfer-encoding: chunked",
-                "0\r\n\r\n",
-            ),
-            "501",
-        ),
-        Row::new(
-            "chunked and a tab",
-            post("transfer-encoding:\tchunked", "0\r\n\r\n"),
-            "POST /x HTTP/1.1",
-        ),
-        Row::new(
-            "a space before the colon",
-            post("transfer-encoding : chunked", "0\r\n\r\n"),
-            "400",
-        ),
-        Row::new(
-            "a request in a chunked body",
-            post(
-                "transfer-encoding: chunked",
-                &format!("{:x}\r\n{HIDDEN}\r\n0\r\n\r\n", HIDDEN.len()),
-            ),
-            "POST /x HTTP/1.1",
-        ),
-        Row::new(
-            "a request in a body",
-            post(&length(HIDDEN.len()), HIDDEN),
-            "POST /x HTTP/1.1",
-        ),
-        Row::new(
-            "a request behind a body is one of its own",
-            post(&length(0), HIDDEN),
-            "POST /x HTTP/1.1 | 403 nobody",
-        ),
-        Row::new("a body that is not sent", get2_body, "closed"),
     ]
 }
 

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use crate::row::{Row, bytes, fields, lines};
 use crate::siege::Siege;
 
-/// What goes on may only go on because of the host: the last rule is about one host, and what comes before refuses others.
+/// Some hosts are for nobody, and `/inner` for nobody on any host but one; all else is open to the member.
 fn host_policy() -> Value {
     policy(json!([
         { "name": "good", "to": [{ "paths": ["/good"] }], "require": { "anyOf": ["group:payments"] } },
         { "name": "admin", "to": [{ "hosts": ["admin.example", "*.internal", "[::1]"] }], "allow": "NOBODY" },
-        { "name": "others", "to": [{ "notHosts": ["svc.example", "*.svc.example"] }], "allow": "NOBODY" },
+        { "name": "inner", "to": [{ "notHosts": ["svc.example", "*.svc.example"], "paths": ["/inner"] }], "allow": "NOBODY" },
         { "name": "svc", "to": [{ "hosts": ["*"] }], "require": { "anyOf": ["group:payments"] } },
     ]))
 }
@@ -37,8 +37,8 @@ const HOSTS: &[(&[u8], &str)] = &[
     (b"[0:0:0:0:0:0:0:1]", NOBODY),
     (b"[0000::0001]", NOBODY),
     (b"[::0.0.0.1]", NOBODY),
-    (b"other.example", NOBODY),
-    (b"127.0.0.1", NOBODY),
+    (b"other.example", ALLOWED),
+    (b"127.0.0.1", ALLOWED),
     (b"admin.example..", AMBIGUOUS),
     (b"admin..example", AMBIGUOUS),
     (b".admin.example", AMBIGUOUS),
@@ -96,7 +96,22 @@ fn rows() -> Vec<Row> {
         all.push(("authorization", b"Bearer $member"));
         Row::new(name, fields(&all), expected)
     };
+    let inner = |host: &str, expected: &str| {
+        let sent = lines(&[
+            &b"GET /inner HTTP/1.1"[..],
+            format!("host: {host}").as_bytes(),
+            TOKEN,
+        ]);
+        Row::new(format!("/inner on {host}"), sent, expected)
+    };
     rows.extend([
+        inner("other.example", NOBODY),
+        inner("svc.example.other", NOBODY),
+        inner("xsvc.example", NOBODY),
+        inner("127.0.0.1", NOBODY),
+        inner("svc.example,other.example", AMBIGUOUS),
+        inner("SVC.example.:80", "GET /inner HTTP/1.1"),
+        inner("api.svc.example", "GET /inner HTTP/1.1"),
         request(
             "two hosts",
             &[b"host: svc.example", b"host: admin.example"],
