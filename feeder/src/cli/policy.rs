@@ -19,6 +19,8 @@ pub(super) enum PolicyCommand {
     Test(TestArgs),
     /// Say what a policy's part of a directory takes on the wire and in a proxy
     Size(SizeArgs),
+    /// Print the JSON Schema of a policy, for editors
+    Schema,
 }
 
 #[derive(Debug, Args)]
@@ -88,6 +90,7 @@ impl PolicyCommand {
             PolicyCommand::Check(args) => args.run(),
             PolicyCommand::Test(args) => args.run(),
             PolicyCommand::Size(args) => args.run(),
+            PolicyCommand::Schema => Ok(output::json(&scimesh_engine::policy_schema())?),
         }
     }
 }

@@ -507,3 +507,10 @@ fn the_dump_of_a_running_feeder_is_one() {
         (&json!(1), &json!(1))
     );
 }
+
+#[test]
+fn the_schema_for_editors_is_the_one_that_is_documented() {
+    let schema: Value =
+        serde_json::from_str(include_str!("../../../docs/policy.schema.json")).unwrap();
+    assert_eq!(Place::new().json(&["policy", "schema"]), schema);
+}

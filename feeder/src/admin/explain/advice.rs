@@ -35,7 +35,7 @@ pub(super) fn changes(refused: &Refused<'_>) -> Vec<String> {
             refused.request.method
         )],
         Reason::UnknownPort => vec![
-            "say the connection's local port with --port; a proxy that does not know it (a waypoint) needs rules without ports"
+            "say the connection's local port with --local-port; a proxy that does not know it (a waypoint) needs rules without ports"
                 .to_owned(),
         ],
         Reason::NoToken => vec![format!(

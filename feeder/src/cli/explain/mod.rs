@@ -88,8 +88,14 @@ struct RequestArgs {
     #[arg(long, env = "SCIMESH_HOST", value_name = "HOST", requires = "policy")]
     host: Option<String>,
     /// The local port of the connection; a policy with rules on ports refuses where it is not known
-    #[arg(long, env = "SCIMESH_PORT", value_name = "PORT", requires = "policy")]
-    port: Option<u16>,
+    // Not SCIMESH_PORT: Kubernetes sets that in pods beside a Service of the name `scimesh`.
+    #[arg(
+        long,
+        env = "SCIMESH_LOCAL_PORT",
+        value_name = "PORT",
+        requires = "policy"
+    )]
+    local_port: Option<u16>,
 }
 
 /// An answer, with what the token says of itself if there was one.
@@ -135,7 +141,7 @@ impl ExplainArgs {
                 method,
                 path: request.path,
                 host: request.host,
-                port: request.port,
+                port: request.local_port,
             },
         };
         let answer = client.call(&command).await?;
