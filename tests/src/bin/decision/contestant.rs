@@ -27,6 +27,8 @@ pub(crate) enum Contestant<'a> {
     Lua,
     ExtAuthz(&'a Authorization),
     Scimesh(&'a Directory),
+    /// With the native RBAC filter behind it that refuses what it has not allowed.
+    Backstopped(&'a Directory),
 }
 
 /// What a contestant has to answer to be the one that it says it is.
@@ -46,6 +48,9 @@ impl Contestant<'_> {
             Contestant::Lua => format!("+ Lua, a table of {LUA_USERS} users"),
             Contestant::ExtAuthz(_) => "+ ext_authz, gRPC on loopback".to_owned(),
             Contestant::Scimesh(directory) => {
+                format!("+ Scimesh, {} users", directory.users)
+            }
+            Contestant::Backstopped(directory) => {
                 format!("+ Scimesh, {} users, backstop", directory.users)
             }
         }
@@ -56,7 +61,10 @@ impl Contestant<'_> {
         let (not_permitted, forged) = match self {
             Contestant::Nothing => (200, 200),
             Contestant::JwtAuthn | Contestant::Noop | Contestant::ExtAuthz(_) => (200, 401),
-            Contestant::NativeRbac | Contestant::Lua | Contestant::Scimesh(_) => (403, 401),
+            Contestant::NativeRbac
+            | Contestant::Lua
+            | Contestant::Scimesh(_)
+            | Contestant::Backstopped(_) => (403, 401),
         };
         Answers {
             not_permitted,
@@ -86,9 +94,11 @@ impl Contestant<'_> {
                 filters.push(ext_authz());
                 clusters.push(cluster(AUTHORIZATION_CLUSTER, server.address(), true));
             }
-            Contestant::Scimesh(directory) => {
+            Contestant::Scimesh(directory) | Contestant::Backstopped(directory) => {
                 filters.push(filter(filter_config(&policy().to_string(), None)?));
-                filters.push(backstop(&[verdict(None)]));
+                if let Contestant::Backstopped(_) = self {
+                    filters.push(backstop(&[verdict(None)]));
+                }
                 let feed = directory.feeder.feed_address();
                 clusters.push(cluster(FEED_CLUSTER, feed, true));
             }

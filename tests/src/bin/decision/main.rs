@@ -83,11 +83,9 @@ async fn main() -> Result<()> {
         Entry::new(Contestant::Lua),
         Entry::new(Contestant::ExtAuthz(&server)),
     ];
-    entries.extend(
-        directories
-            .iter()
-            .map(|d| Entry::new(Contestant::Scimesh(d))),
-    );
+    let scimesh = directories.iter().map(Contestant::Scimesh);
+    let backstopped = directories.iter().take(1).map(Contestant::Backstopped);
+    entries.extend(scimesh.chain(backstopped).map(Entry::new));
     for round in 0..arguments.rounds {
         let dir = dir.join(format!("round-{round}"));
         asks.race(&dir, &mut entries, &arguments).await?;
