@@ -30,7 +30,8 @@ setup: ## check the tools, add the Rust targets, fetch the crates, install the p
 	@tests/setup.sh
 
 filter: setup ## build the filter's module
-	$(CARGO) build --locked --package scimesh-filter --profile wasm --target wasm32-wasip1
+	@# One crate type: a library beside it, which the fuzz targets need, would switch link-time optimisation off.
+	$(CARGO) rustc --locked --package scimesh-filter --lib --profile wasm --target wasm32-wasip1 --crate-type cdylib
 
 # Always the whole workspace: chosen one by one, packages want their dependencies with other features, built once more.
 build: filter ## build the filter, the feeder, the demo and the benchmarks
