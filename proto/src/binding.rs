@@ -262,4 +262,133 @@ mod tests {
             assert_eq!(Attribute::parse(bad), None, "{bad:?}");
         }
     }
+
+    fn of_tokens(attribute: Attribute) -> Binding {
+        Binding {
+            source: Source::Token {
+                issuer: "https://idp".into(),
+                claim: "sub".into(),
+                pin: None,
+            },
+            attribute,
+            ignore_case: false,
+        }
+    }
+
+    fn of_workloads(attribute: Attribute) -> Binding {
+        Binding {
+            source: Source::Workload {
+                trust_domain: "cluster.local".into(),
+            },
+            attribute,
+            ignore_case: false,
+        }
+    }
+
+    fn ignoring_case(binding: Binding) -> Binding {
+        Binding {
+            ignore_case: true,
+            ..binding
+        }
+    }
+
+    #[test]
+    fn a_binding_is_for_one_issuer_or_for_one_trust_domain() {
+        let token = of_tokens(Attribute::Id);
+        assert_eq!(token.voucher(), Voucher::Issuer("https://idp".into()));
+        assert_eq!(token.issuer(), Some("https://idp"));
+        assert_eq!(token.trust_domain(), None);
+        let workload = of_workloads(Attribute::UserName);
+        let voucher = Voucher::TrustDomain("cluster.local".into());
+        assert_eq!(workload.voucher(), voucher);
+        assert_eq!(workload.issuer(), None);
+        assert_eq!(workload.trust_domain(), Some("cluster.local"));
+    }
+
+    #[test]
+    fn a_name_is_compared_to_the_byte_or_without_regard_to_the_case_of_ascii() {
+        let exact = of_tokens(Attribute::UserName);
+        let name = "Ada\u{c9}\0".as_bytes();
+        assert_eq!(exact.canonical(name), name);
+        let folding = ignoring_case(exact);
+        assert_eq!(folding.canonical(name), "ada\u{c9}\0".as_bytes());
+        assert_eq!(folding.canonical(b"ada"), &b"ada"[..]);
+    }
+
+    #[test]
+    fn what_makes_no_sense_together_is_refused_and_named() {
+        use Attribute::*;
+        let named = |name: &str| Binding {
+            source: Source::Workload {
+                trust_domain: name.into(),
+            },
+            ..of_workloads(ExternalId)
+        };
+        for (binding, wrong) in [
+            (of_tokens(ExternalId), None),
+            (of_tokens(UserName), None),
+            (of_tokens(Id), None),
+            (of_tokens(Email), None),
+            (ignoring_case(of_tokens(UserName)), None),
+            (ignoring_case(of_tokens(Email)), None),
+            (ignoring_case(of_tokens(ExternalId)), Some("ignoreCase")),
+            (ignoring_case(of_tokens(Id)), Some("ignoreCase")),
+            (of_workloads(ExternalId), None),
+            (of_workloads(UserName), None),
+            (of_workloads(Id), Some("attribute")),
+            (of_workloads(Email), Some("attribute")),
+            (ignoring_case(of_workloads(ExternalId)), Some("ignoreCase")),
+            (ignoring_case(of_workloads(UserName)), Some("ignoreCase")),
+            (named("Cluster.Local"), Some("trustDomain")),
+            (named(""), Some("trustDomain")),
+        ] {
+            let found = binding.check().err().map(|(part, _)| part);
+            assert_eq!(found, wrong, "{binding:?}");
+            let wire = v1::Binding::from(&binding);
+            assert_eq!(
+                Binding::try_from(wire).ok(),
+                Some(binding).filter(|_| wrong.is_none())
+            );
+        }
+    }
+
+    #[test]
+    fn a_binding_on_the_wire_is_a_tokens_or_a_workloads_and_whole() {
+        let pinned = |claim: &str, value: &str| v1::Binding {
+            pin_claim: claim.into(),
+            pin_value: value.into(),
+            ..v1::Binding::from(&of_tokens(Attribute::Email))
+        };
+        let read = Binding::try_from(pinned("tid", "1")).unwrap();
+        let pin = Pin {
+            claim: "tid".into(),
+            value: "1".into(),
+        };
+        assert!(matches!(&read.source, Source::Token { pin: Some(held), .. } if *held == pin));
+        assert_eq!(v1::Binding::from(&read), pinned("tid", "1"));
+        let token = v1::Binding::from(&of_tokens(Attribute::UserName));
+        let workload = v1::Binding::from(&of_workloads(Attribute::UserName));
+        type Change = fn(&mut v1::Binding);
+        let changed = |wire: &v1::Binding, change: Change| {
+            let mut wire = wire.clone();
+            change(&mut wire);
+            wire
+        };
+        for wire in [
+            pinned("tid", ""),
+            pinned("", "1"),
+            changed(&token, |wire| wire.issuer.clear()),
+            changed(&token, |wire| wire.claim.clear()),
+            changed(&token, |wire| wire.attribute = "displayName".into()),
+            changed(&token, |wire| wire.attribute = "email".into()),
+            changed(&token, |wire| wire.trust_domain = "cluster.local".into()),
+            changed(&workload, |wire| wire.issuer = "https://idp".into()),
+            changed(&workload, |wire| wire.claim = "sub".into()),
+            changed(&workload, |wire| wire.pin_claim = "tid".into()),
+            changed(&workload, |wire| wire.pin_value = "1".into()),
+            changed(&workload, |wire| wire.trust_domain.clear()),
+        ] {
+            assert!(Binding::try_from(wire.clone()).is_err(), "{wire:?}");
+        }
+    }
 }

@@ -328,4 +328,60 @@ mod tests {
         sum += part;
         assert_ne!(sum, ContentDigest::default());
     }
+
+    #[test]
+    fn a_key_and_a_digest_are_read_as_they_were_written() {
+        let key = Key::new([7; 32]);
+        assert!(Key::from_bytes(key.as_bytes()) == Ok(key.clone()));
+        assert!(Key::from_bytes(&[7; 31]).is_err() && Key::from_bytes(&[7; 33]).is_err());
+        let digest = key.entry(&SubjectDigest([1; 16]), &TermSet::default());
+        let bytes = digest.to_bytes();
+        assert_eq!(ContentDigest::from_bytes(&bytes), Ok(digest));
+        assert!(ContentDigest::from_bytes(&bytes[1..]).is_err());
+    }
+
+    #[test]
+    fn an_entry_a_term_and_a_binding_count_with_all_that_they_are() {
+        let key = Key::new([7; 32]);
+        let (one, other) = (SubjectDigest([1; 16]), SubjectDigest([2; 16]));
+        let (none, some) = (TermSet::default(), TermSet::from_indices([0]));
+        let (a, b) = ("group:a", "group:b");
+        let term = |text: &str, state| key.term(&Term::parse(text).unwrap(), state);
+        let all = [
+            key.entry(&one, &none),
+            key.entry(&other, &none),
+            key.entry(&one, &some),
+            term(a, TermState::Found),
+            term(b, TermState::Found),
+            term(a, TermState::Missing),
+            term(a, TermState::Ambiguous),
+            key.binding(&of_workloads("a")),
+        ];
+        for (place, digest) in all.iter().enumerate() {
+            assert!(!all[..place].contains(digest), "{place}");
+        }
+    }
+
+    #[test]
+    fn what_is_taken_away_again_does_not_count() {
+        let key = Key::new([7; 32]);
+        let part = |id| key.entry(&SubjectDigest([id; 16]), &TermSet::default());
+        let mut sum = part(1);
+        sum += part(2);
+        assert_ne!(sum, part(1));
+        sum -= part(2);
+        assert_eq!(sum, part(1));
+        sum -= part(1);
+        assert_eq!(sum, ContentDigest::default());
+    }
+
+    /// Equal hashes would still find the entry, but would walk through all of them.
+    #[test]
+    fn subjects_are_spread_over_a_map() {
+        use std::hash::BuildHasher as _;
+        let state = hashbrown::DefaultHashBuilder::default();
+        let hash = |id| state.hash_one(SubjectDigest([id; 16]));
+        assert_eq!(hash(1), hash(1));
+        assert_ne!(hash(1), hash(2));
+    }
 }

@@ -205,6 +205,34 @@ mod tests {
     }
 
     #[test]
+    fn what_sets_take_is_told_to_the_byte() {
+        let mut sets = TermSets::default();
+        let ids: Vec<u32> = (0..100)
+            .map(|number| sets.acquire(TermSet::from_indices([8 * number])))
+            .collect();
+        let held: usize = (1..=100).sum();
+        let slots = sets.sets.capacity() * size_of::<(TermSet, u32)>();
+        let table = sets.ids.allocation_size();
+        assert_eq!(sets.bytes(), 2 * held + slots + table);
+        ids.into_iter().for_each(|id| sets.release(id));
+        assert!(sets.free.capacity() >= 100);
+        assert_eq!(sets.bytes(), slots + table + 4 * sets.free.capacity());
+    }
+
+    #[test]
+    fn a_state_is_read_as_it_was_written() {
+        for state in [TermState::Found, TermState::Missing, TermState::Ambiguous] {
+            assert_eq!(
+                TermState::read(v1::TermState::from(state).into()),
+                Ok(state)
+            );
+        }
+        for wire in [v1::TermState::Unspecified.into(), 4, -1] {
+            assert!(TermState::read(wire).is_err(), "{wire}");
+        }
+    }
+
+    #[test]
     fn a_set_over_a_scope_names_none_but_its_terms() {
         let wire = TermSet::from_indices([8]);
         assert_eq!(TermSet::read(wire.as_bytes(), 9), Ok(wire.clone()));

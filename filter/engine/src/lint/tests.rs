@@ -253,6 +253,40 @@ fn on_a_sidecar_a_condition_on_the_host_is_an_error_if_what_comes_after_is_weake
 }
 
 #[test]
+fn a_method_that_no_rule_names_is_asked_for_too() {
+    let unreachable = |methods: &[&str]| {
+        let named = json!([{ "methods": methods, "paths": ["/{**}"] }]);
+        let rules = json!([
+            rule("named", named, admins()),
+            rule("others", every(), admins()),
+        ]);
+        said(rules).contains(&"warning unreachable-rule others".to_owned())
+    };
+    let usual = ["GET", "POST", "HEAD", "OPTIONS", "CONNECT", "BREW"];
+    assert!(!unreachable(&usual) && !unreachable(&usual[..5]));
+    assert!(unreachable(&["*"]));
+}
+
+#[test]
+fn hosts_may_be_addresses() {
+    let on = |host: &str| json!([{ "hosts": [host], "paths": ["/{**}"] }]);
+    let rules = |first: &str, second: &str| {
+        json!([
+            rule("first", on(first), admins()),
+            rule("second", on(second), admins()),
+            rule("rest", every(), json!("NOBODY")),
+        ])
+    };
+    for (first, second) in [("10.0.0.1", "10.*"), ("10.*", "*.1"), ("10.0.0.2", "*.1")] {
+        assert_eq!(said(rules(first, second)), [""; 0], "{first} {second}");
+    }
+    for (first, second) in [("10.*", "10.0.0.1"), ("*.1", "10.0.0.1")] {
+        let unreachable = ["warning unreachable-rule second"];
+        assert_eq!(said(rules(first, second)), unreachable, "{first} {second}");
+    }
+}
+
+#[test]
 fn preflights_that_need_a_token_are_named() {
     let options = |paths: &str| json!([{ "methods": ["OPTIONS"], "paths": [paths] }]);
     let named = json!([rule(
@@ -564,7 +598,10 @@ fn some_operation() -> impl Strategy<Value = Value> {
         ),
         prop::option::weighted(
             0.3,
-            (any::<bool>(), names(&["a.b", "*.b", "a.*", "[::1]", "*"])),
+            (
+                any::<bool>(),
+                names(&["a.b", "*.b", "a.*", "[::1]", "10.0.0.1", "10.*", "*.1", "*"]),
+            ),
         ),
         prop::option::weighted(0.2, (any::<bool>(), names(&["80", "8080"]))),
     )
@@ -639,7 +676,7 @@ proptest! {
         requests in prop::collection::vec((
             "GET|POST|CONNECT|PUT",
             prop::option::weighted(0.9, "(/[abx%25]{1,3}){0,4}/?"),
-            "a\\.b|x\\.b|a\\.x|a|\\[::1\\]|b\\.a\\.b",
+            "a\\.b|x\\.b|a\\.x|a|\\[::1\\]|b\\.a\\.b|10\\.0\\.0\\.[12]|10\\.x|127\\.0\\.0\\.1",
             prop::sample::select(vec![80u16, 8080, 9]),
         ), 1..20),
     ) {

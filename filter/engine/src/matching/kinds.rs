@@ -44,6 +44,15 @@ enum Progress {
     /// After `%`, and after `%2`: a canonical path has it in `%25` alone.
     Percent,
     Percent2,
+    /// Within a host's label that is a number so far, which can't be the last of a name: `0`, then any, then what starts with `0x`.
+    Zero,
+    Number,
+    Hex,
+    /// Within an address of IPv4: the dots before, and the number since.
+    Address {
+        dots: u8,
+        number: Option<u8>,
+    },
 }
 
 /// Where a pattern stands: before a part, or within it.
@@ -55,10 +64,23 @@ struct Place {
 }
 
 impl Texts {
-    fn is_end(self, progress: Progress) -> bool {
+    /// A host is a name or an address.
+    fn starts(self) -> &'static [Progress] {
+        const ADDRESS: Progress = Progress::Address {
+            dots: 0,
+            number: None,
+        };
         match self {
-            Texts::Paths => matches!(progress, Progress::Start | Progress::Complete),
-            Texts::Hosts => progress == Progress::Complete,
+            Texts::Paths => &[Progress::Start],
+            Texts::Hosts => &[Progress::Start, ADDRESS],
+        }
+    }
+
+    fn is_end(self, progress: Progress) -> bool {
+        match progress {
+            Progress::Start => self == Texts::Paths,
+            Progress::Address { dots, number } => dots == 3 && number.is_some(),
+            _ => progress == Progress::Complete,
         }
     }
 
@@ -66,6 +88,7 @@ impl Texts {
     fn step(self, progress: Progress, next: char) -> Option<Progress> {
         let first = matches!(progress, Progress::Start | Progress::Separator);
         match (self, progress, next) {
+            (_, Progress::Address { dots, number }, _) => address(dots, number, next),
             (Texts::Paths, Progress::Percent, '2') => Some(Progress::Percent2),
             (Texts::Paths, Progress::Percent2, '5') => Some(Progress::Complete),
             (Texts::Paths, Progress::Percent | Progress::Percent2, _) => None,
@@ -78,18 +101,59 @@ impl Texts {
             (Texts::Hosts, _, other) if !other.is_ascii_alphanumeric() && !"-_".contains(other) => {
                 None
             }
+            (Texts::Hosts, Progress::Start | Progress::Separator, '0') => Some(Progress::Zero),
+            (Texts::Hosts, Progress::Zero, 'x') => Some(Progress::Hex),
+            (Texts::Hosts, Progress::Hex, digit) if digit.is_ascii_hexdigit() => Some(progress),
+            (Texts::Hosts, Progress::Zero | Progress::Number, '0'..='9') => Some(Progress::Number),
+            (Texts::Hosts, _, '0'..='9') if first => Some(Progress::Number),
             _ => Some(Progress::Complete),
         }
     }
 
+    /// What a text may need to go on, whatever the patterns expect.
+    fn needs(self, progress: Progress) -> impl Iterator<Item = char> {
+        let needed = match progress {
+            Progress::Percent => "2",
+            Progress::Percent2 => "5",
+            Progress::Address { .. } => "0123456789.",
+            _ if self == Texts::Paths => "/",
+            _ => "",
+        };
+        needed.chars()
+    }
+
     /// A character that is not among those expected, which does nothing but go on.
     fn other(self, expected: &BTreeSet<char>) -> Option<char> {
-        let plain = "xyzwvutsrqponmlkjihgfedcba0123456789_-".chars();
+        let plain = "xyzwvutsrqponmlkjihgfedcba_-0123456789".chars();
         let beyond = (self == Texts::Paths).then_some('à'..='ÿ');
         plain
             .chain(beyond.into_iter().flatten())
             .find(|other| !expected.contains(other))
     }
+}
+
+/// Goes on in an address. Of numbers that go on alike, one stands for all, since states are counted.
+fn address(dots: u8, number: Option<u8>, next: char) -> Option<Progress> {
+    let Some(digit) = next.to_digit(10) else {
+        let dot = next == '.' && dots < 3 && number.is_some();
+        return dot.then_some(Progress::Address {
+            dots: dots + 1,
+            number: None,
+        });
+    };
+    let number = match number {
+        Some(0) => None,
+        Some(number) => u8::try_from(u32::from(number) * 10 + digit).ok(),
+        None => u8::try_from(digit).ok(),
+    };
+    let number = Some(match number? {
+        // No digit follows, be it that there is no room for one.
+        0 | 26.. => 0,
+        3..=9 => 3,
+        10..=24 => 10,
+        number => number,
+    });
+    Some(Progress::Address { dots, number })
 }
 
 /// One text of each kind, the shortest first. None if there are too many.
@@ -106,8 +170,11 @@ fn kinds(patterns: &[Vec<Part>], texts: Texts) -> Option<Vec<(String, Vec<usize>
         within: false,
     });
     let start = closure(patterns, start.collect());
-    let mut seen = BTreeSet::from([(Progress::Start, start.clone())]);
-    let mut ahead = VecDeque::from([(Progress::Start, start, String::new())]);
+    let starts = texts.starts().iter().map(|at| (*at, start.clone()));
+    let mut seen: BTreeSet<_> = starts.collect();
+    let mut ahead: VecDeque<_> = (seen.iter().cloned())
+        .map(|(progress, places)| (progress, places, String::new()))
+        .collect();
     let mut found: Vec<(String, Vec<usize>)> = Vec::new();
     let mut known: BTreeSet<Vec<usize>> = BTreeSet::new();
     while let Some((progress, places, text)) = ahead.pop_front() {
@@ -125,12 +192,7 @@ fn kinds(patterns: &[Vec<Part>], texts: Texts) -> Option<Vec<(String, Vec<usize>
             })
             .collect();
         let other = texts.other(&expected);
-        // What the texts themselves need to go on.
-        expected.extend(match progress {
-            Progress::Percent => Some('2'),
-            Progress::Percent2 => Some('5'),
-            _ => Some('/'),
-        });
+        expected.extend(texts.needs(progress));
         expected.extend(other);
         for next in expected {
             let Some(progress) = texts.step(progress, next) else {
@@ -164,8 +226,8 @@ fn closure(patterns: &[Vec<Part>], mut places: BTreeSet<Place>) -> BTreeSet<Plac
     let mut open: Vec<Place> = places.iter().copied().collect();
     while let Some(place) = open.pop() {
         let skip = match part(patterns, &place) {
-            Some(Part::Segment) => place.within,
-            Some(Part::Segments | Part::Anything) => true,
+            // No path has an empty segment.
+            Some(Part::Segment | Part::Segments | Part::Anything) => true,
             Some(Part::Char(_)) | None => false,
         };
         let next = Place {
@@ -238,6 +300,35 @@ mod tests {
         texts
     }
 
+    /// Whether the kinds of hosts, under these patterns, are those that texts of so many of these pieces have at most.
+    fn are_the_kinds_of_hosts(
+        texts: &[String],
+        pieces: &[&str],
+        most: usize,
+    ) -> Result<(), TestCaseError> {
+        let patterns = texts.iter().map(|text| HostPattern::try_from(text.clone()));
+        let patterns: Vec<HostPattern> = patterns.filter_map(Result::ok).collect();
+        let parts: Vec<_> = patterns.iter().map(HostPattern::parts).collect();
+        let kinds = kinds(&parts, Texts::Hosts).unwrap();
+        for (host, matched) in &kinds {
+            let matching = host_matches(&patterns, host);
+            prop_assert_eq!(
+                matching.as_ref(),
+                Some(matched),
+                "{} under {:?}",
+                host,
+                texts
+            );
+        }
+        for host in all_of(pieces, most) {
+            if let Some(matched) = host_matches(&patterns, &host) {
+                let known = kinds.iter().any(|(_, kind)| *kind == matched);
+                prop_assert!(known, "{} under {:?}", host, texts);
+            }
+        }
+        Ok(())
+    }
+
     #[test]
     fn each_kind_has_a_text() {
         let patterns = ["/a*", "/{*}/b", "*b", "/a.b"]
@@ -281,17 +372,15 @@ mod tests {
 
         #[test]
         fn the_kinds_of_hosts_are_those_that_hosts_have(texts in prop::collection::vec("[ab]\\.[ab]|[ab]{1,2}|[ab]?\\.?[ab]\\*|\\*[ab]?\\.?[ab]", 1..4)) {
-            let patterns: Vec<HostPattern> = texts.iter().filter_map(|text| HostPattern::try_from(text.clone()).ok()).collect();
-            let parts: Vec<_> = patterns.iter().map(HostPattern::parts).collect();
-            let kinds = kinds(&parts, Texts::Hosts).unwrap();
-            for (host, matched) in &kinds {
-                prop_assert_eq!(host_matches(&patterns, host), Some(matched.clone()), "{} under {:?}", host, texts);
-            }
-            for host in all_of(&["a", "b", ".", "x"], 5) {
-                if let Some(matched) = host_matches(&patterns, &host) {
-                    prop_assert!(kinds.iter().any(|(_, kind)| *kind == matched), "{} under {:?}", host, texts);
-                }
-            }
+            are_the_kinds_of_hosts(&texts, &["a", "b", ".", "x"], 5)?;
+        }
+
+        /// A host that ends in a number is an address, whole and plain, or none at all.
+        #[test]
+        fn the_kinds_of_hosts_know_addresses(texts in prop::collection::vec(
+            "[a10]\\.[a1]|[a01]{1,2}|1\\.(1|0x)\\.1\\.(1|25[15])|[a01]{0,2}\\.?[1x]\\*|\\*(0x)?[a01]?\\.?[a10]|\\*\\.(01|25[56])", 1..4,
+        )) {
+            are_the_kinds_of_hosts(&texts, &["a", "1", ".", "0x", "1.1.1.", "255"], 4)?;
         }
     }
 }
