@@ -389,6 +389,26 @@ impl Losses {
                 self.0.insert(had, now);
             }
         }
+        // What they lost before, they lost as well.
+        for user in before.tenant(TENANT).unwrap().users() {
+            let is = after.tenant(TENANT).unwrap().user(user.id);
+            let Some(is) = is.filter(|is| person(is) != person(user)) else {
+                continue;
+            };
+            if user.identity.external_id.is_none() {
+                let lost: Vec<_> = self.0.keys().cloned().collect();
+                for had in lost.iter().filter(|had| had.person == person(user)) {
+                    let at = self.0.remove(had).unwrap();
+                    let person = person(is);
+                    let had = Had {
+                        person,
+                        ..had.clone()
+                    };
+                    let known = self.0.entry(had).or_insert(at);
+                    *known = at.max(*known);
+                }
+            }
+        }
     }
 
     /// Holds of a day that are over end, all but those that the feeder is still to come to.
