@@ -195,6 +195,8 @@ pub(super) struct Releases {
     /// By the name in small ASCII letters; of several spellings, when the last was lost.
     any_case: Formers,
     by_time: OrdSet<(Timestamp, Release)>,
+    /// What users lost who had no `externalId`.
+    of_resources: OrdMap<Slot, OrdSet<Name>>,
 }
 
 impl Releases {
@@ -252,8 +254,24 @@ impl Releases {
             .put(*attribute, &folded, person.clone(), any_case);
         let exact = Loss { at, spellings: 1 };
         self.exact.put(*attribute, value, person.clone(), exact);
+        if let Person::Resource(slot) = person {
+            let names = self.of_resources.entry(*slot).or_default();
+            names.insert(name.clone());
+        }
         self.by_time.insert((at, release));
         true
+    }
+
+    /// What the user of this number lost while it had no `externalId`, and when.
+    pub(super) fn of_resource(&self, slot: Slot) -> Vec<(Timestamp, Release)> {
+        let names = self.of_resources.get(&slot).into_iter().flatten();
+        let releases = names.filter_map(|name| {
+            let person = Person::Resource(slot);
+            let loss = self.exact.loss(name.attribute, &name.value, &person)?;
+            let name = name.clone();
+            Some((loss.at, Release { name, person }))
+        });
+        releases.collect()
     }
 
     /// A release ends.
@@ -265,6 +283,14 @@ impl Releases {
         };
         self.exact.remove(*attribute, value, person);
         self.by_time.remove(&(loss.at, release.clone()));
+        if let Person::Resource(slot) = person
+            && let Some(names) = self.of_resources.get_mut(slot)
+        {
+            names.remove(name);
+            if names.is_empty() {
+                self.of_resources.remove(slot);
+            }
+        }
         let folded = small(value);
         match self.any_case.loss(*attribute, &folded, person) {
             Some(Loss { at, spellings }) if spellings > 1 => {

@@ -299,6 +299,11 @@ impl Tenant {
         self.releases.len()
     }
 
+    /// Those of what the user of this number lost while it had no `externalId`.
+    pub(super) fn releases_of_resource(&self, slot: Slot) -> Vec<(Timestamp, Release)> {
+        self.releases.of_resource(slot)
+    }
+
     /// The one that is the longest ago.
     pub(crate) fn oldest_release(&self) -> Option<&(Timestamp, Release)> {
         self.releases.first()

@@ -217,7 +217,11 @@ fn classify(error: &rusqlite::Error) -> CommitError {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use scimesh_proto::binding::{Attribute, Binding, Source};
+
     use super::*;
+    use crate::directory::Draft;
 
     #[test]
     fn a_database_of_the_first_version_opens_and_keeps_what_it_has() {
@@ -234,5 +238,67 @@ mod tests {
         let (_store, directory) = Store::open(dir.path()).unwrap();
         let tenant = directory.tenant("corp").unwrap();
         assert_eq!(tenant.extensions().count(), 0);
+    }
+
+    #[test]
+    fn bindings_users_and_extensions_of_a_database_without_workloads_and_holds_stay_what_they_are()
+    {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE_NAME);
+        let mut old = Connection::open(&path).unwrap();
+        Migrations::from_slice(&MIGRATIONS[..2])
+            .to_latest(&mut old)
+            .unwrap();
+        write::begin_history(&mut old).unwrap();
+        let schema = r#"{"id":"urn:x:y","attributes":[{"name":"p","type":"string"}]}"#;
+        old.execute_batch(&format!(
+            r#"INSERT INTO tenants VALUES (1, 'corp'), (2, 'acme');
+            INSERT INTO bindings VALUES
+                (1, 'https://a', 'sub', 'userName', NULL, NULL),
+                (2, 'https://b', 'oid', 'externalId', 'tid', '1');
+            INSERT INTO users VALUES (1, 1, x'00000000000000000000000000000001',
+                '{{"userName":"Ada","active":true}}', 0, 0, 1);
+            INSERT INTO changes VALUES (1, '[["corp",{{"User":{{"names":[["userName","Ada"]]}}}}]]');
+            INSERT INTO extensions VALUES (1, 'urn:x:y', 'User', '{schema}');
+            UPDATE standing SET revision = 1, next_slot = 2, next_tenant = 3;"#
+        ))
+        .unwrap();
+        drop(old);
+        let (mut store, directory) = Store::open(dir.path()).unwrap();
+        let [corp, acme] = ["corp", "acme"].map(|name| directory.tenant(name).unwrap());
+        let bindings: Vec<_> = corp.bindings().chain(acme.bindings()).collect();
+        let [sub, oid] = bindings.as_slice() else {
+            panic!("{bindings:?}");
+        };
+        assert_eq!(sub.issuer(), Some("https://a"));
+        assert!(!sub.ignore_case && !oid.ignore_case);
+        // To the letter, as it was.
+        assert!(corp.user_named(sub, "Ada").is_some() && corp.user_named(sub, "ada").is_none());
+        let Source::Token { pin: Some(pin), .. } = &oid.source else {
+            panic!("{oid:?}");
+        };
+        assert_eq!((&*pin.claim, &*pin.value), ("tid", "1"));
+        assert_eq!((corp.extensions().count(), corp.release_count()), (1, 0));
+        assert_eq!(directory.changes_since(0).unwrap().len(), 1);
+
+        // And what is new can be kept in it.
+        let mut draft = Draft::new(&directory, Timestamp::UNIX_EPOCH);
+        let id = corp.users().next().unwrap().id;
+        draft.delete_user("corp", id).unwrap();
+        let workloads = Binding {
+            source: Source::Workload {
+                trust_domain: "td".to_owned(),
+            },
+            attribute: Attribute::ExternalId,
+            ignore_case: false,
+        };
+        draft.set_binding("corp", workloads).unwrap();
+        let made = draft.finish();
+        let changes: Vec<_> = made.change.into_iter().collect();
+        store.commit(&made.rows, &changes, &made.directory).unwrap();
+        drop(store);
+        let (_store, again) = Store::open(dir.path()).unwrap();
+        let corp = again.tenant("corp").unwrap();
+        assert_eq!((corp.bindings().count(), corp.release_count()), (2, 1));
     }
 }

@@ -153,6 +153,48 @@ async fn another_external_id_is_another_person_whatever_was_between() {
 }
 
 #[tokio::test]
+async fn what_somebody_lost_without_an_external_id_they_lost_as_who_they_are_with_it() {
+    let api = start(Limits::default()).await;
+    let id = api.employ("ada", Value::Null, &["ada@x"]).await;
+    let means = || {
+        let name = api.means(Attribute::UserName, "ada");
+        assert_eq!(name, api.means(Attribute::Email, "ada@x"));
+        name.is_some()
+    };
+    let named = async |name: &str, email: &str| {
+        assert_eq!(api.set(&id, "userName", json!(name)).await, 200);
+        let emails = json!([{"value": email}]);
+        assert_eq!(api.set(&id, "emails", emails).await, 200);
+    };
+    named("ada.king", "king@x").await;
+    assert_eq!(api.set(&id, "externalId", json!("0a")).await, 200);
+    named("ada", "ada@x").await;
+    assert!(means(), "her own name, under her new externalId");
+    named("ada.king", "king@x").await;
+    // Whoever has no externalId now, on the same resource, is not who had one.
+    assert_eq!(api.set(&id, "externalId", Value::Null).await, 200);
+    named("ada", "ada@x").await;
+    assert!(!means());
+}
+
+#[tokio::test]
+async fn a_resource_without_an_external_id_is_not_who_it_was_before_it_had_one() {
+    let api = start(Limits::default()).await;
+    let id = api.employ("ada", Value::Null, &[]).await;
+    assert_eq!(api.set(&id, "userName", json!("ada.king")).await, 200);
+    for external_id in [json!("0a"), Value::Null] {
+        assert_eq!(api.set(&id, "externalId", external_id).await, 200);
+    }
+    assert_eq!(api.set(&id, "userName", json!("ada")).await, 200);
+    assert_eq!(api.means(Attribute::UserName, "ada"), None);
+    // Nor is the other one who is left with the externalId kept from what was theirs.
+    let again = api.employ("bea", json!("0a"), &[]).await;
+    assert_eq!(api.set(&id, "userName", json!("cyd")).await, 200);
+    assert_eq!(api.set(&again, "userName", json!("ada")).await, 200);
+    assert_eq!(api.means(Attribute::UserName, "ada"), None, "cyd had it");
+}
+
+#[tokio::test]
 async fn an_address_that_two_had_does_not_mean_the_one_who_is_left() {
     let api = start(Limits::default()).await;
     let ada = api.employ("ada", json!("0a"), &["team@x", "A@x"]).await;

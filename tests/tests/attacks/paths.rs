@@ -82,6 +82,9 @@ const TARGETS: &[(&[u8], &str)] = &[
     (b"/%ef%bc%8e%ef%bc%8e/admin", AMBIGUOUS),
     (b"/ad%c2%admin", AMBIGUOUS),
     (b"/x%e2%88%95admin", AMBIGUOUS),
+    // A mark of direction, and a joiner.
+    (b"/admin%d8%9c", AMBIGUOUS),
+    (b"/ad%e2%80%8dmin", AMBIGUOUS),
     // A lone surrogate.
     (b"/%ed%a0%80", AMBIGUOUS),
     (b"/%u0061dmin", AMBIGUOUS),

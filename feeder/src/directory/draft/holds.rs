@@ -95,6 +95,34 @@ impl Draft {
         Ok(())
     }
 
+    /// A user who had no `externalId` has one: what was lost without it, the same person has lost. Otherwise they were kept from what is theirs, and
+    /// whoever has the resource without one later on were taken for them. Says which names that is.
+    pub(super) fn carry_releases_over(
+        &mut self,
+        tenant: &str,
+        user: &User,
+    ) -> Result<Vec<Name>, Refused> {
+        let person = Person::of(user);
+        let tenant = self.tenant_mut(tenant)?;
+        let number = tenant.number;
+        let mut names = Vec::new();
+        let mut rows = Vec::new();
+        for (at, old) in tenant.releases_of_resource(user.slot) {
+            let new = Release {
+                name: old.name.clone(),
+                person: person.clone(),
+            };
+            names.push(old.name.clone());
+            tenant.drop_release(&old);
+            rows.push(Row::DropRelease(number, old));
+            if tenant.put_release(new.clone(), at) {
+                rows.push(Row::Release(number, new, at));
+            }
+        }
+        self.rows.extend(rows);
+        Ok(names)
+    }
+
     /// Counts those of these names, which somebody has just been given, that do not mean them yet.
     pub(super) fn count_held(&mut self, tenant: &str, gained: &[Name]) -> Result<(), Refused> {
         let tenant = self.tenant(tenant)?;

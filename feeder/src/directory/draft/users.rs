@@ -96,6 +96,10 @@ impl Draft {
         self.tenant_mut(tenant)?.put_user(user.clone());
         if let Some(old) = old {
             self.release(tenant, old, lost(old, Some(&user)))?;
+            if old.identity.external_id.is_none() && user.identity.external_id.is_some() {
+                // Whoever else has the externalId may be meant by them from now on.
+                names.extend(self.carry_releases_over(tenant, &user)?);
+            }
         }
         self.count_held(tenant, &gained)?;
         self.touch(&held, Touched::User { names });

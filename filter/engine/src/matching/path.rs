@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::folding::is_folded;
+use super::folding::is_ambiguous;
 
 /// Why a path has no canonical form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -138,7 +138,7 @@ fn well_formed(path: &str) -> Result<(), AmbiguousPath> {
     if path.contains('#') {
         return Err(AmbiguousPath::Fragment);
     }
-    if !path.is_ascii() && path.contains(is_folded) {
+    if !path.is_ascii() && is_ambiguous(path) {
         return Err(AmbiguousPath::Folded);
     }
     let rest = path.strip_prefix('/').ok_or(AmbiguousPath::NotAbsolute)?;
@@ -205,6 +205,7 @@ mod tests {
                 "/\u{645}\u{6cc}\u{200c}\u{62e}",
                 "/\u{645}\u{6cc}\u{200c}\u{62e}",
             ),
+            ("/\u{2764}\u{fe0f}/x", "/\u{2764}\u{fe0f}/x"),
         ] {
             assert_eq!(canonical(raw.as_bytes()).as_deref(), Ok(path), "{raw}");
         }
@@ -257,6 +258,13 @@ mod tests {
             ("/\u{ff0e}\u{ff0e}/admin", Folded),
             ("/ad\u{ad}min", Folded),
             ("/a\u{a0}b", Folded),
+            ("/admin\u{61c}", Folded),
+            ("/ad\u{34f}min", Folded),
+            ("/ad\u{200d}min", Folded),
+            ("/admin%e2%80%8c", Folded),
+            ("/\u{200c}admin", Folded),
+            ("/admin\u{fe0f}\u{fe0f}", Folded),
+            ("/x/\u{180b}", Folded),
             ("/x\\admin", Backslash),
             ("/admin;a=b", Parameter),
             ("/x/..;/admin", Parameter),
