@@ -1,7 +1,7 @@
 #!/bin/sh
 # Changes the code that compares, matches and decides in one place at a time (.cargo/mutants.toml says where), and fails if the tests of its crate notice
 # one of the changes not. Works on a copy. Installs cargo-mutants, of the version below, into .tools if it is not there. Arguments go to it, such as
-# `--file filter/engine/src/decide.rs`; what survived is listed below the target directory.
+# `--re decide.rs` for one file (`--file` would only add to the files that are configured); what survived is listed below the target directory.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -18,5 +18,9 @@ if [ "$("$tool" mutants --version 2>/dev/null)" != "cargo-mutants $version" ]; t
     rm -rf .tools/target
 fi
 
+# The copy builds below itself: what cargo made of a change has the same name as what it made of the original.
+unset CARGO_TARGET_DIR
+# What noticed one change by luck must not be handed to the next: then a test would seem surer than it is.
+export PROPTEST_DISABLE_FAILURE_PERSISTENCE=1
 # Debugging information would only take time to link.
 CARGO_PROFILE_DEV_DEBUG=0 exec "$tool" mutants --package scimesh-engine --package scimesh-proto --no-shuffle --output "$target" "$@"

@@ -255,6 +255,7 @@ mod tests {
         let terms = ["role:b", "group:z", "group:a", "role:b"].map(|t| Term::parse(t).unwrap());
         let scope = Scope::new("corp", terms, true).unwrap();
         assert_eq!(scope.terms().len(), 3);
+        assert!(scope.any_active());
         assert_eq!(Scope::try_from(v1::Scope::from(&scope)), Ok(scope));
     }
 

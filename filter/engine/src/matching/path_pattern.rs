@@ -346,6 +346,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_pattern_is_printed_in_canonical_form() {
+        for (text, printed) in [
+            ("*", "*"),
+            ("/%61/", "/a"),
+            ("/a/*", "/a/*"),
+            ("*.js", "*.js"),
+            ("/a/{*}/{**}/z/", "/a/{*}/{**}/z"),
+        ] {
+            assert_eq!(pattern(text).unwrap().to_string(), printed);
+        }
+    }
+
+    #[test]
+    fn some_patterns_match_every_path() {
+        for every in ["*", "/*", "/{**}"] {
+            assert!(pattern(every).unwrap().is_every_path(), "{every}");
+        }
+        for some in ["/", "/a*", "*a", "/{*}", "/a/{**}", "/{**}/a"] {
+            assert!(!pattern(some).unwrap().is_every_path(), "{some}");
+        }
+    }
+
     fn any_pattern() -> impl Strategy<Value = String> {
         prop_oneof![
             "(/[ab]{1,2}){0,3}/?",
