@@ -2,7 +2,7 @@
 //!
 //! Knows how many wait and since when; not what they ask for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use scimesh_engine::Moment;
@@ -15,6 +15,8 @@ use crate::vm::Plugin;
 #[derive(Default)]
 pub(crate) struct Holds {
     waiting: BTreeMap<u32, Held>,
+    /// Those that were let go of and do not go on, while the host has their contexts.
+    refused: BTreeSet<u32>,
 }
 
 struct Held {
@@ -45,14 +47,20 @@ impl Holds {
         true
     }
 
-    /// Whether this request is still waiting.
+    /// Whether what follows the headers of this request stays back: it is still waiting, or was refused.
     pub(crate) fn holds(&self, context: u32) -> bool {
-        self.waiting.contains_key(&context)
+        self.waiting.contains_key(&context) || self.refused.contains(&context)
     }
 
-    /// The client of a request is gone.
+    /// A request that was let go of does not go on.
+    pub(crate) fn refuse(&mut self, context: u32) {
+        self.refused.insert(context);
+    }
+
+    /// A request goes on, or its client is gone.
     pub(crate) fn forget(&mut self, context: u32) {
         self.waiting.remove(&context);
+        self.refused.remove(&context);
     }
 
     /// Lets go of those that can be answered: their feed is `ready`, or they have waited long enough.

@@ -54,7 +54,10 @@ pub(crate) fn settle(root: u32, now: Moment) {
         if host::set_effective_context(context).is_err() {
             continue;
         }
+        // Until it goes on, whatever more of it comes stays back; its context's end forgets that.
+        vm::with(|vm| vm.holds.refuse(context));
         if let Answer::GoesOn = answer(Some(&plugin), None) {
+            vm::with(|vm| vm.holds.forget(context));
             attempt(host::resume_request());
         }
     }

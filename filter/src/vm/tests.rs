@@ -146,6 +146,10 @@ fn requests_are_held_up_to_the_bound_and_for_no_longer_than_the_timeout() {
     assert!(vm.holds.holds(10));
     assert_eq!(released(&mut vm, 2000), [10]);
     assert!(!vm.holds.holds(10));
+    vm.holds.refuse(10);
+    assert!(vm.holds.holds(10), "what follows a refused one stays back");
+    vm.holds.forget(10);
+    assert!(!vm.holds.holds(10));
     assert_eq!(released(&mut vm, 3000), [13]);
 }
 
