@@ -166,6 +166,18 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_of_one_host_tells_it() {
+        let exact = pattern("SVC.Example.com").unwrap();
+        assert_eq!(
+            exact.exact().map(CanonicalHost::as_str),
+            Some("svc.example.com")
+        );
+        for text in ["*", "svc.*", "*.example.com"] {
+            assert_eq!(pattern(text).unwrap().exact(), None, "{text}");
+        }
+    }
+
+    #[test]
     fn spellings_of_one_host_are_one_host() {
         for (authority, host) in [
             ("svc.example.com", "svc.example.com"),

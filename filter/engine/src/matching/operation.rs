@@ -165,3 +165,32 @@ fn outside<P, V: Copy>(
         value().is_some_and(|value| !patterns.iter().any(|pattern| matches(pattern, value)))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+    use wasm_bindgen_test::wasm_bindgen_test as test;
+
+    #[test]
+    fn each_field_is_a_condition_of_its_name_and_says_what_it_depends_on() {
+        for field in Field::ALL {
+            let value = match field {
+                Field::Methods | Field::NotMethods => json!("GET"),
+                Field::Paths | Field::NotPaths => json!("/a"),
+                Field::Hosts | Field::NotHosts => json!("a.example"),
+                Field::Ports | Field::NotPorts => json!("80"),
+            };
+            let document = json!({ field.as_str(): [value] });
+            let operation: Operation = serde_json::from_value(document).unwrap();
+            assert!(!operation.is_empty(), "{field:?}");
+            let host = matches!(field, Field::Hosts | Field::NotHosts);
+            let port = matches!(field, Field::Ports | Field::NotPorts);
+            assert_eq!(operation.uses_host(), host, "{field:?}");
+            assert_eq!(operation.uses_port(), port, "{field:?}");
+        }
+        let none: Operation = serde_json::from_value(json!({})).unwrap();
+        assert!(none.is_empty() && !none.uses_host() && !none.uses_port());
+    }
+}
