@@ -25,6 +25,15 @@ pub(crate) fn elapsed(since: Moment, now: Moment) -> Duration {
     monotonic.max(now.wall.saturating_sub(since.wall))
 }
 
+/// What the policies that share a stream ask of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// The longest time between two pings.
+    pub(crate) interval: Duration,
+    /// How long what is held counts at most after a ping.
+    pub(crate) lease: Duration,
+}
+
 /// What a tick asks for.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Step {
@@ -99,20 +108,20 @@ impl Session {
         }
     }
 
-    /// What is due now. `interval` is the longest time between two pings.
-    pub(crate) fn step(&mut self, interval: Duration, now: Moment) -> Step {
+    /// What is due now.
+    pub(crate) fn step(&mut self, pace: Pace, now: Moment) -> Step {
         match &mut self.state {
             State::Down(Some((since, wait))) if elapsed(*since, now) < *wait => Step::Wait,
             State::Down(_) => Step::Open,
             State::Up(stream) => {
                 let silent = elapsed(stream.last_ping.at, now).min(elapsed(stream.heard, now));
-                let due = interval.mul_f64(stream.last_ping.wait);
-                if !stream.answered && silent >= interval * SILENT_INTERVALS {
+                let due = pace.interval.mul_f64(stream.last_ping.wait);
+                if !stream.answered && silent >= pace.interval * SILENT_INTERVALS {
                     let stream = stream.id;
                     self.lost(now);
                     Step::Cancel { stream }
                 } else if stream.answered && elapsed(stream.last_ping.at, now) >= due {
-                    let (sent, ping) = next_ping(&mut self.next_ping, &mut self.jitter, now);
+                    let (sent, ping) = next_ping(&mut self.next_ping, &mut self.jitter, pace, now);
                     stream.last_ping = sent;
                     stream.answered = false;
                     Step::Ping {
@@ -134,9 +143,10 @@ impl Session {
         replica: &Replica,
         node: Node,
         highest: &HighWater,
+        pace: Pace,
         now: Moment,
     ) -> [Outgoing; 2] {
-        let (last_ping, ping) = next_ping(&mut self.next_ping, &mut self.jitter, now);
+        let (last_ping, ping) = next_ping(&mut self.next_ping, &mut self.jitter, pace, now);
         self.state = State::Up(Stream {
             id,
             floor: highest.clone(),
@@ -198,6 +208,7 @@ impl Session {
                 }
                 Some(Outgoing::Ack(Ack {
                     position: Some((&position).into()),
+                    memory: None,
                 }))
             }
             Ok(Received::Pong { ping_id, position }) => {
@@ -224,7 +235,7 @@ impl Session {
     }
 }
 
-fn next_ping(next: &mut u64, jitter: &mut Jitter, now: Moment) -> (SentPing, Ping) {
+fn next_ping(next: &mut u64, jitter: &mut Jitter, pace: Pace, now: Moment) -> (SentPing, Ping) {
     let id = *next;
     *next += 1;
     let sent = SentPing {
@@ -232,7 +243,8 @@ fn next_ping(next: &mut u64, jitter: &mut Jitter, now: Moment) -> (SentPing, Pin
         at: now,
         wait: jitter.share(),
     };
-    (sent, Ping { id })
+    let lease_ms = u64::try_from(pace.lease.as_millis()).unwrap_or(u64::MAX);
+    (sent, Ping { id, lease_ms })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -19,7 +19,7 @@ use scimesh_proto::wire::v1::filter_message::Message as Outgoing;
 use scimesh_proto::wire::v1::{FeederMessage, Node};
 
 use crate::hold::Holds;
-use crate::session::{Session, Step, elapsed};
+use crate::session::{Pace, Session, Step, elapsed};
 
 /// The verdict of a policy without a name.
 const VERDICT: &str = "scimesh_verdict";
@@ -71,7 +71,9 @@ pub(crate) struct Feed {
 
 struct Member {
     root: u32,
-    staleness: Duration,
+    /// The smallest staleness that any rule of its policy admits, and the longest.
+    smallest: Duration,
+    longest: Duration,
 }
 
 impl Feed {
@@ -105,10 +107,13 @@ impl Feed {
         self.members.first().is_some_and(|first| first.root == root)
     }
 
-    /// A third of the smallest staleness that any policy admits.
-    fn ping_interval(&self) -> Duration {
-        let smallest = self.members.iter().map(|member| member.staleness).min();
-        smallest.unwrap_or_default() / 3
+    fn pace(&self) -> Pace {
+        let smallest = self.members.iter().map(|member| member.smallest).min();
+        let longest = self.members.iter().map(|member| member.longest).max();
+        Pace {
+            interval: smallest.unwrap_or_default() / 3,
+            lease: longest.unwrap_or_default(),
+        }
     }
 }
 
@@ -143,7 +148,8 @@ impl Vm {
         if let Some(feed) = self.feeds.get_mut(&id) {
             feed.members.push(Member {
                 root,
-                staleness: policy.min_staleness(),
+                smallest: policy.min_staleness(),
+                longest: policy.max_staleness(),
             });
         }
         Rc::new(Plugin {
@@ -189,7 +195,7 @@ impl Vm {
         let Some(feed) = self.led_by_mut(root) else {
             return Step::Wait;
         };
-        let step = feed.session.step(feed.ping_interval(), now);
+        let step = feed.session.step(feed.pace(), now);
         if let Step::Cancel { .. } = step {
             feed.replica.disconnect();
         }
@@ -210,9 +216,10 @@ impl Vm {
             .high_water
             .entry(feed.target.cluster.clone())
             .or_default();
+        let pace = feed.pace();
         Some(
             feed.session
-                .opened(stream, &feed.replica, node, highest, now),
+                .opened(stream, &feed.replica, node, highest, pace, now),
         )
     }
 

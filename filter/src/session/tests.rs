@@ -9,6 +9,10 @@ use scimesh_proto::wire::v1::{Delta, Pong, SnapshotChunk, SnapshotEnd, SnapshotS
 use super::*;
 
 const INTERVAL: Duration = Duration::from_secs(20);
+const PACE: Pace = Pace {
+    interval: INTERVAL,
+    lease: Duration::from_secs(90),
+};
 
 fn at(milliseconds: u64) -> Moment {
     Moment {
@@ -119,11 +123,11 @@ impl Filter {
 
     /// Opens a stream; returns the id of its first ping.
     fn open(&mut self, now: Moment) -> u64 {
-        assert_eq!(self.session.step(INTERVAL, now), Step::Open);
+        assert_eq!(self.session.step(PACE, now), Step::Open);
         let node = Node::default();
         let first = self
             .session
-            .opened(9, &self.replica, node, &self.highest, now);
+            .opened(9, &self.replica, node, &self.highest, PACE, now);
         match first {
             [Outgoing::Hello(_), Outgoing::Ping(ping)] => ping.id,
             other => panic!("{other:?}"),
@@ -217,11 +221,14 @@ fn it_pings_within_every_interval_and_only_after_an_answer() {
     let mut filter = Filter::connected(at(0));
     filter.receive_all(snapshot(5), at(10));
     filter.receive_all([pong(0, 5)], at(20));
-    assert_eq!(filter.session.step(INTERVAL, at(14_900)), Step::Wait);
-    let due = filter.session.step(INTERVAL, at(20_000));
-    let ping = Ping { id: 1 };
+    assert_eq!(filter.session.step(PACE, at(14_900)), Step::Wait);
+    let due = filter.session.step(PACE, at(20_000));
+    let ping = Ping {
+        id: 1,
+        lease_ms: 90_000,
+    };
     assert_eq!(due, Step::Ping { stream: 9, ping });
-    assert_eq!(filter.session.step(INTERVAL, at(39_900)), Step::Wait);
+    assert_eq!(filter.session.step(PACE, at(39_900)), Step::Wait);
 }
 
 #[test]
@@ -229,8 +236,8 @@ fn a_silent_feeder_is_left_and_one_that_is_still_sending_is_not() {
     let mut filter = Filter::connected(at(0));
     let [start, chunk, _] = snapshot(5);
     filter.receive_all([start, chunk], at(39_000));
-    assert_eq!(filter.session.step(INTERVAL, at(78_900)), Step::Wait);
-    let step = filter.session.step(INTERVAL, at(79_000));
+    assert_eq!(filter.session.step(PACE, at(78_900)), Step::Wait);
+    let step = filter.session.step(PACE, at(79_000));
     assert_eq!(step, Step::Cancel { stream: 9 });
     assert_eq!(filter.session.stream(), None);
 }
@@ -242,7 +249,7 @@ fn a_machine_that_slept_pings_at_once() {
     filter.receive_all([pong(0, 5)], at(20));
     let mut awake = at(30);
     awake.wall += Duration::from_secs(3600);
-    let step = filter.session.step(INTERVAL, awake);
+    let step = filter.session.step(PACE, awake);
     assert!(matches!(step, Step::Ping { .. }), "{step:?}");
 }
 
@@ -253,7 +260,7 @@ fn it_backs_off_longer_each_time_until_an_update_is_applied() {
     let mut waits = Vec::new();
     for _ in 0..8 {
         filter.session.lost(at(now));
-        let wait = (0..).find(|ms| filter.session.step(INTERVAL, at(now + ms)) == Step::Open);
+        let wait = (0..).find(|ms| filter.session.step(PACE, at(now + ms)) == Step::Open);
         waits.push(wait.unwrap());
         now += wait.unwrap();
     }
@@ -264,7 +271,7 @@ fn it_backs_off_longer_each_time_until_an_update_is_applied() {
     filter.open(at(now));
     filter.receive_all(snapshot(5), at(now));
     filter.session.lost(at(now));
-    assert_eq!(filter.session.step(INTERVAL, at(now + 100)), Step::Open);
+    assert_eq!(filter.session.step(PACE, at(now + 100)), Step::Open);
 }
 
 #[test]
@@ -283,6 +290,7 @@ fn updates_are_acked_and_a_rejected_snapshot_is_nacked_once() {
     assert_eq!(filter.receive(start, at(20)), None);
     assert_eq!(filter.receive(chunk, at(20)), None);
     let ack = Ack {
+        memory: None,
         position: Some((&position(5)).into()),
     };
     assert_eq!(filter.receive(end, at(20)), Some(Outgoing::Ack(ack)));

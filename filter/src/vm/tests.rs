@@ -38,7 +38,7 @@ fn policies_of_one_scope_share_a_feed_and_the_oldest_has_its_stream() {
     assert_eq!(old.feed, new.feed);
     assert!(opens(&mut vm, 1));
     assert!(!opens(&mut vm, 2));
-    let interval = vm.feed(&new).unwrap().ping_interval();
+    let interval = vm.feed(&new).unwrap().pace().interval;
     assert_eq!(interval, Duration::from_secs(10), "of the stricter one");
 }
 

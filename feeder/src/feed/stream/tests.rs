@@ -151,7 +151,11 @@ impl Filter {
 
     async fn ack(&self, position: Position) {
         let position = Some((&position).into());
-        self.say(FromFilter::Ack(v1::Ack { position })).await;
+        self.say(FromFilter::Ack(v1::Ack {
+            position,
+            memory: None,
+        }))
+        .await;
     }
 
     async fn nack(&self, reason: Reason) {
@@ -181,7 +185,8 @@ impl Filter {
 
     /// Pings. What comes first must be the answer: all that was due before has been sent.
     async fn pings(&mut self) -> Position {
-        self.say(FromFilter::Ping(v1::Ping { id: 7 })).await;
+        self.say(FromFilter::Ping(v1::Ping { id: 7, lease_ms: 0 }))
+            .await;
         let message = self.hears().await;
         match self.replica.receive(message, &mut self.highest).unwrap() {
             Received::Pong { ping_id, position } => {
@@ -303,7 +308,7 @@ async fn a_pong_names_the_newest_durable_revision_however_far_the_scope_has_come
         mended: None,
     };
     feeder.admit("ada").await;
-    let ping = FromFilter::Ping(v1::Ping { id: 1 });
+    let ping = FromFilter::Ping(v1::Ping { id: 1, lease_ms: 0 });
     let ping = v1::FilterMessage {
         message: Some(ping),
     };
@@ -349,7 +354,9 @@ async fn a_proved_revision_that_is_not_stored_ends_all_renewals() {
     assert_eq!(filter.ends().await, Code::FailedPrecondition);
     assert!(feeder.feed.rolled_back());
 
-    witness.say(FromFilter::Ping(v1::Ping { id: 8 })).await;
+    witness
+        .say(FromFilter::Ping(v1::Ping { id: 8, lease_ms: 0 }))
+        .await;
     // Not the answer to the ping: that never comes.
     feeder.admit("ada").await;
     witness.applies().await;
@@ -420,7 +427,10 @@ async fn what_no_filter_says_ends_the_stream() {
     for (first, code) in [
         (FromFilter::Hello(old), Code::FailedPrecondition),
         (FromFilter::Hello(nowhere), Code::InvalidArgument),
-        (FromFilter::Ping(v1::Ping { id: 1 }), Code::InvalidArgument),
+        (
+            FromFilter::Ping(v1::Ping { id: 1, lease_ms: 0 }),
+            Code::InvalidArgument,
+        ),
     ] {
         let filter = Filter::open(&feeder, replica());
         filter.say(first).await;

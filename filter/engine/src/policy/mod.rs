@@ -53,6 +53,7 @@ pub struct Policy {
     scope: Scope,
     feed: Feed,
     hold: Hold,
+    max_staleness: Duration,
     min_staleness: Duration,
     mode: Mode,
     headers: Headers,
@@ -159,6 +160,7 @@ impl Policy {
             scope,
             feed,
             hold,
+            max_staleness,
             min_staleness: demands()
                 .map(|demand| demand.max_staleness)
                 .fold(max_staleness, Duration::min),
@@ -202,6 +204,11 @@ impl Policy {
     /// What happens to requests before the first snapshot.
     pub fn hold(&self) -> Hold {
         self.hold
+    }
+
+    /// The longest lease that any rule may go by: the policy's own, which rules can only shorten.
+    pub fn max_staleness(&self) -> Duration {
+        self.max_staleness
     }
 
     /// The smallest `maxStaleness` of the policy and its rules: pings go out every third of it.
