@@ -25,6 +25,8 @@ use crate::{request, stats};
 const FIRST_TICK: Duration = Duration::from_millis(1);
 /// How often what is due is looked at: pings, the end of holds, back-off.
 const TICK: Duration = Duration::from_millis(100);
+/// The same while a large change is worked in, a little with each tick.
+const BUSY_TICK: Duration = Duration::from_millis(1);
 
 const SERVICE: &str = "scimesh.feed.v1.Feed";
 const METHOD: &str = "Stream";
@@ -33,7 +35,8 @@ const METHOD: &str = "Stream";
 pub(crate) struct Root {
     id: u32,
     plugin: Option<Rc<Plugin>>,
-    ticks: bool,
+    /// None before the first tick.
+    tick: Option<Duration>,
 }
 
 impl Root {
@@ -41,7 +44,7 @@ impl Root {
         Root {
             id,
             plugin: None,
-            ticks: false,
+            tick: None,
         }
     }
 
@@ -54,10 +57,7 @@ impl Root {
     }
 
     fn tick(&mut self) -> Result<(), HostError> {
-        if !self.ticks {
-            host::set_tick_period(TICK)?;
-            self.ticks = true;
-        }
+        self.settle()?;
         let now = host::now()?;
         match vm::with(|vm| vm.step(self.id, now)) {
             Step::Wait => {}
@@ -76,6 +76,20 @@ impl Root {
             Some(feed) => stats::show(feed, now),
             None => Ok(()),
         })
+    }
+
+    /// Works in some of what has changed, and ticks as often as that needs.
+    fn settle(&mut self) -> Result<(), HostError> {
+        let settled = vm::with(|vm| vm.settle(self.id));
+        let tick = if settled.more { BUSY_TICK } else { TICK };
+        if self.tick != Some(tick) {
+            host::set_tick_period(tick)?;
+            self.tick = Some(tick);
+        }
+        match settled.answer {
+            Some((stream, answer)) => send(stream, answer),
+            None => Ok(()),
+        }
     }
 
     fn open(&self, now: Moment) -> Result<(), HostError> {
@@ -108,7 +122,7 @@ impl Root {
         Ok(())
     }
 
-    fn receive(&self, stream: u32, size: usize) -> Result<(), HostError> {
+    fn receive(&mut self, stream: u32, size: usize) -> Result<(), HostError> {
         let now = host::now()?;
         let message = host::grpc_message(size)?;
         let answer = vm::with(|vm| vm.receive(self.id, stream, message, now));
@@ -123,6 +137,7 @@ impl Root {
         if let Some(answer) = answer {
             send(stream, answer)?;
         }
+        self.settle()?;
         request::settle(self.id, now);
         Ok(())
     }

@@ -10,10 +10,10 @@ use scimesh_proto::position::Position;
 use scimesh_proto::replica::{HighWater, Received, Replica};
 use scimesh_proto::wire::v1::feeder_message::Message as Incoming;
 use scimesh_proto::wire::v1::filter_message::Message as Outgoing;
-use scimesh_proto::wire::v1::{Ack, FeederMessage, Nack, Node, Ping};
+use scimesh_proto::wire::v1::{Ack, FeederMessage, Memory, More, Nack, Node, Ping};
 
-/// Wait before the second attempt to open a stream; it doubles with each further one.
-const FIRST_BACK_OFF: Duration = Duration::from_millis(100);
+/// The time over which those who lost their feeder together come back; it doubles with each attempt that led to nothing.
+const FIRST_BACK_OFF: Duration = Duration::from_secs(1);
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
 /// Ping intervals without a word, after an unanswered ping, before a stream is given up. The lease lasts three.
 const SILENT_INTERVALS: u32 = 2;
@@ -77,7 +77,7 @@ struct Stream {
     heard: Moment,
     /// The feeder's position in answer to a ping, ahead of what is held; when the ping was sent.
     awaited: Option<(Position, Moment)>,
-    /// A snapshot was rejected: what is left of it is not worth a nack each.
+    /// An update was rejected: what is left of it is not worth a nack each.
     skipping: bool,
 }
 
@@ -166,7 +166,7 @@ impl Session {
 
     /// The stream has ended, or none could be opened.
     pub(crate) fn lost(&mut self, now: Moment) {
-        self.state = State::Down(Some((now, self.jitter.shorten(self.back_off))));
+        self.state = State::Down(Some((now, self.back_off.mul_f64(self.jitter.share()))));
         self.back_off = (self.back_off * 2).min(LONGEST_BACK_OFF);
     }
 
@@ -192,24 +192,12 @@ impl Session {
         match replica.receive(message, &mut floor) {
             Ok(Received::Part) => {
                 stream.skipping = false;
-                None
+                Some(Outgoing::More(More {}))
             }
+            Ok(Received::Waits) => None,
             Ok(Received::Applied(position)) => {
                 stream.skipping = false;
-                stream.floor.raise(position);
-                highest.raise(position);
-                self.back_off = FIRST_BACK_OFF;
-                if let Some((awaited, sent)) = stream.awaited
-                    && awaited.history == position.history
-                    && awaited.revision <= position.revision
-                {
-                    lease.renew(sent);
-                    stream.awaited = None;
-                }
-                Some(Outgoing::Ack(Ack {
-                    position: Some((&position).into()),
-                    memory: None,
-                }))
+                Some(self.applied(position, replica, highest, lease))
             }
             Ok(Received::Pong { ping_id, position }) => {
                 if ping_id == stream.last_ping.id {
@@ -233,6 +221,63 @@ impl Session {
             }
         }
     }
+
+    /// Works in, a bounded number of entries at a time, what has changed. Returns the answer to an update that waited for this.
+    pub(crate) fn settle(
+        &mut self,
+        replica: &mut Replica,
+        highest: &mut HighWater,
+        lease: &mut Lease,
+    ) -> Option<Outgoing> {
+        let State::Up(stream) = &self.state else {
+            replica.settle(highest);
+            return None;
+        };
+        let mut floor = highest.floor(&stream.floor);
+        let position = replica.settle(&mut floor)?;
+        Some(self.applied(position, replica, highest, lease))
+    }
+
+    /// The content is that of `position` now.
+    fn applied(
+        &mut self,
+        position: Position,
+        replica: &Replica,
+        highest: &mut HighWater,
+        lease: &mut Lease,
+    ) -> Outgoing {
+        highest.raise(position);
+        self.back_off = FIRST_BACK_OFF;
+        if let State::Up(stream) = &mut self.state {
+            stream.floor.raise(position);
+            if let Some((awaited, sent)) = stream.awaited
+                && awaited.history == position.history
+                && awaited.revision <= position.revision
+            {
+                lease.renew(sent);
+                stream.awaited = None;
+            }
+        }
+        Outgoing::Ack(Ack {
+            position: Some((&position).into()),
+            memory: Some(Memory {
+                used_bytes: memory_bytes(),
+                content_bytes: replica.bytes(),
+                limit_bytes: replica.limit(),
+            }),
+        })
+    }
+}
+
+/// Bytes of the VM's linear memory. It never shrinks, so this is also the most that it has been.
+pub(crate) fn memory_bytes() -> u64 {
+    #[cfg(target_arch = "wasm32")]
+    {
+        const PAGE_BYTES: u64 = 64 << 10;
+        std::arch::wasm32::memory_size::<0>() as u64 * PAGE_BYTES
+    }
+    #[cfg(not(target_arch = "wasm32"))]
+    0
 }
 
 fn next_ping(next: &mut u64, jitter: &mut Jitter, pace: Pace, now: Moment) -> (SentPing, Ping) {
@@ -241,7 +286,7 @@ fn next_ping(next: &mut u64, jitter: &mut Jitter, pace: Pace, now: Moment) -> (S
     let sent = SentPing {
         id,
         at: now,
-        wait: jitter.share(),
+        wait: 1.0 - 0.25 * jitter.share(),
     };
     let lease_ms = u64::try_from(pace.lease.as_millis()).unwrap_or(u64::MAX);
     (sent, Ping { id, lease_ms })
@@ -258,10 +303,10 @@ enum Kind {
 impl Kind {
     fn of(message: &FeederMessage) -> Kind {
         match &message.message {
-            Some(Incoming::SnapshotStart(_)) => Kind::Starts,
-            Some(Incoming::SnapshotChunk(_) | Incoming::SnapshotEnd(_)) => Kind::Continues,
+            Some(Incoming::Update(update)) if update.start.is_some() => Kind::Starts,
+            Some(Incoming::Update(_)) => Kind::Continues,
             Some(Incoming::Pong(_)) => Kind::Pong,
-            Some(Incoming::Delta(_)) | None => Kind::Other,
+            None => Kind::Other,
         }
     }
 }
@@ -271,18 +316,14 @@ impl Kind {
 struct Jitter(u64);
 
 impl Jitter {
-    /// Between 3/4 and 1.
+    /// Between 0 and 1.
     fn share(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut x = self.0;
         x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         x ^= x >> 31;
-        1.0 - 0.25 * (x as f64 / u64::MAX as f64)
-    }
-
-    fn shorten(&mut self, wait: Duration) -> Duration {
-        wait.mul_f64(self.share())
+        x as f64 / u64::MAX as f64
     }
 }
 

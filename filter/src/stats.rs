@@ -7,6 +7,7 @@ use proxy_wasm::types::MetricType;
 use scimesh_engine::{Decision, Moment, Reason};
 
 use crate::host::{self, HostError};
+use crate::session::memory_bytes;
 use crate::vm::Feed;
 
 thread_local! {
@@ -23,6 +24,9 @@ struct Stats {
     revision: u32,
     age: u32,
     entries: u32,
+    memory: u32,
+    content: u32,
+    limit: u32,
 }
 
 struct Counters(Vec<(Reason, u32)>);
@@ -63,6 +67,9 @@ impl Stats {
             revision: gauge("scimesh_revision")?,
             age: gauge("scimesh_snapshot_age_seconds")?,
             entries: gauge("scimesh_entries")?,
+            memory: gauge("scimesh_memory_bytes")?,
+            content: gauge("scimesh_content_bytes")?,
+            limit: gauge("scimesh_content_limit_bytes")?,
         })
     }
 }
@@ -107,6 +114,10 @@ pub(crate) fn show(feed: &Feed, now: Moment) -> Result<(), HostError> {
             host::record_metric(stats.revision, snapshot.position().revision)?;
             host::record_metric(stats.entries, snapshot.len() as u64)?;
         }
+        let (content, limit) = feed.memory();
+        host::record_metric(stats.memory, memory_bytes())?;
+        host::record_metric(stats.content, content)?;
+        host::record_metric(stats.limit, limit)?;
         if let Some(age) = feed.lease().age(now) {
             host::record_metric(stats.age, age.as_secs())?;
         }

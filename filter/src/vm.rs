@@ -69,6 +69,15 @@ pub(crate) struct Feed {
     cluster_missing: bool,
 }
 
+/// What working changes in has led to.
+#[derive(Default)]
+pub(crate) struct Settled {
+    /// What to send, and on which stream.
+    pub(crate) answer: Option<(u32, Outgoing)>,
+    /// There is more to work in.
+    pub(crate) more: bool,
+}
+
 struct Member {
     root: u32,
     /// The smallest staleness that any rule of its policy admits, and the longest.
@@ -87,6 +96,11 @@ impl Feed {
 
     pub(crate) fn lease(&self) -> &Lease {
         &self.lease
+    }
+
+    /// Bytes of memory that the content takes, and may take.
+    pub(crate) fn memory(&self) -> (u64, u64) {
+        (self.replica.bytes(), self.replica.limit())
     }
 
     pub(crate) fn cluster_missing(&self) -> bool {
@@ -135,7 +149,7 @@ impl Vm {
                 self.last_feed += 1;
                 let feed = Feed {
                     target: policy.feed().clone(),
-                    replica: Replica::new(policy.scope().clone()),
+                    replica: Replica::new(policy.scope().clone(), policy.feed().max_memory),
                     lease: Lease::default(),
                     session: Session::new(self.random.hash_one(self.last_feed)),
                     members: Vec::new(),
@@ -264,6 +278,24 @@ impl Vm {
         let message = FeederMessage::decode(prost::bytes::Bytes::from(message)).ok();
         feed.session
             .receive(message, &mut feed.replica, highest, &mut feed.lease, now)
+    }
+
+    /// Works in some of what has changed. Returns the answer to an update that waited for this, and whether there is more to do.
+    pub(crate) fn settle(&mut self, root: u32) -> Settled {
+        let Some(feed) = self.feeds.values_mut().find(|feed| feed.is_led_by(root)) else {
+            return Settled::default();
+        };
+        let highest = self
+            .high_water
+            .entry(feed.target.cluster.clone())
+            .or_default();
+        let answer = feed
+            .session
+            .settle(&mut feed.replica, highest, &mut feed.lease);
+        Settled {
+            answer: feed.session.stream().zip(answer),
+            more: !feed.replica.is_settled(),
+        }
     }
 
     /// The waiting requests that can be answered now.

@@ -30,9 +30,20 @@ impl fmt::Debug for Key {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SubjectDigest(pub [u8; 16]);
 
+impl SubjectDigest {
+    /// As a number, in whose order two are compared in a few instructions; as bytes, in WebAssembly, in a loop.
+    pub(crate) fn rank(&self) -> u128 {
+        u128::from_be_bytes(self.0)
+    }
+
+    pub(crate) fn of_rank(rank: u128) -> SubjectDigest {
+        SubjectDigest(rank.to_be_bytes())
+    }
+}
+
 impl fmt::Debug for SubjectDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+        write!(f, "{:032x}", self.rank())
     }
 }
 

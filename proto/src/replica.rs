@@ -6,7 +6,9 @@ use crate::binding::Binding;
 use crate::digest::{ContentDigest, Key};
 use crate::position::Position;
 use crate::scope::Scope;
-use crate::snapshot::{Change, Snapshot, SubjectMap, TermState, entries};
+use crate::snapshot::delta::Delta;
+use crate::snapshot::parts::PartReader;
+use crate::snapshot::{Snapshot, TermState};
 use crate::wire::v1::feeder_message::Message;
 use crate::wire::v1::nack::Reason;
 use crate::wire::{FORMAT, Malformed, v1};
@@ -74,8 +76,10 @@ impl HighWater {
 /// What a message did.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received {
-    /// Part of a snapshot was taken in; nothing changed yet.
+    /// Part of an update was taken in; nothing changed yet. There is room for more.
     Part,
+    /// An update was verified, and counts as soon as an earlier one is [settled](Replica::settle).
+    Waits,
     /// The content is now that of this position: ack it.
     Applied(Position),
     /// The answer to a ping: the feeder's current durable position.
@@ -124,11 +128,47 @@ impl From<&Rejection> for v1::Nack {
     }
 }
 
+/// An update of which some has come.
 #[derive(Debug)]
 struct Loading {
-    snapshot: Snapshot,
+    kind: Kind,
+    /// How many subjects were announced.
     expected: u64,
 }
+
+#[derive(Debug)]
+enum Kind {
+    Snapshot(Box<Snapshot>, PartReader),
+    Delta(Delta),
+    /// Verified, and not made yet.
+    Verified(Delta),
+}
+
+impl Loading {
+    fn subjects(&self) -> u64 {
+        match &self.kind {
+            Kind::Snapshot(_, reader) => reader.subjects(),
+            Kind::Delta(delta) | Kind::Verified(delta) => delta.subjects(),
+        }
+    }
+
+    fn position(&self) -> &Position {
+        match &self.kind {
+            Kind::Snapshot(snapshot, _) => snapshot.position(),
+            Kind::Delta(delta) | Kind::Verified(delta) => delta.position(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match &self.kind {
+            Kind::Snapshot(snapshot, _) => snapshot.bytes(),
+            Kind::Delta(delta) | Kind::Verified(delta) => delta.bytes(),
+        }
+    }
+}
+
+/// Bytes that a subject takes in memory at least: what an update will take is known before it is taken in.
+const SUBJECT_BYTES: u64 = 20;
 
 /// One scope's content in one VM.
 #[derive(Debug)]
@@ -136,16 +176,31 @@ pub struct Replica {
     scope: Scope,
     held: Option<Snapshot>,
     loading: Option<Loading>,
+    /// Bytes of memory for content at most, what is being taken in included.
+    limit: u64,
 }
 
 impl Replica {
-    /// Holds nothing yet.
-    pub fn new(scope: Scope) -> Replica {
+    /// Holds nothing yet, and will take no update that needs more than `limit` bytes of memory together with what is held.
+    pub fn new(scope: Scope, limit: u64) -> Replica {
         Replica {
             scope,
             held: None,
             loading: None,
+            limit,
         }
+    }
+
+    /// Bytes of memory that the content takes, with what is being taken in.
+    pub fn bytes(&self) -> u64 {
+        let held = self.held.as_ref().map_or(0, Snapshot::bytes);
+        let loading = self.loading.as_ref().map_or(0, Loading::bytes);
+        (held + loading) as u64
+    }
+
+    /// What [`bytes`](Self::bytes) may be at most.
+    pub fn limit(&self) -> u64 {
+        self.limit
     }
 
     /// What it is a copy of.
@@ -158,9 +213,49 @@ impl Replica {
         self.held.as_ref()
     }
 
-    /// Drops a half-read snapshot: its stream is gone.
+    /// Drops an update of which not all has come: its stream is gone.
     pub fn disconnect(&mut self) {
-        self.loading = None;
+        if let Some(Loading {
+            kind: Kind::Delta(delta) | Kind::Verified(delta),
+            ..
+        }) = self.loading.take()
+            && let Some(held) = &mut self.held
+        {
+            held.forget(delta);
+        }
+    }
+
+    /// Works in, a bounded number of entries at a time, what has changed. Returns the position of an update that waited for this, and
+    /// counts now: ack it.
+    pub fn settle(&mut self, highest: &mut HighWater) -> Option<Position> {
+        let held = self.held.as_mut()?;
+        if held.settle() {
+            return None;
+        }
+        match self.loading.take() {
+            Some(Loading {
+                kind: Kind::Verified(delta),
+                expected,
+            }) => {
+                let position = *delta.position();
+                if let Some(delta) = held.make(delta) {
+                    let kind = Kind::Verified(delta);
+                    self.loading = Some(Loading { kind, expected });
+                    return None;
+                }
+                highest.raise(position);
+                Some(position)
+            }
+            loading => {
+                self.loading = loading;
+                None
+            }
+        }
+    }
+
+    /// Whether [`settle`](Self::settle) has anything to do.
+    pub fn is_settled(&self) -> bool {
+        self.held.as_ref().is_none_or(Snapshot::is_settled)
     }
 
     /// The hello that tells the feeder what is held.
@@ -177,38 +272,25 @@ impl Replica {
         }
     }
 
-    /// Takes one message. On an error nothing has changed, except that a half-read snapshot is dropped.
+    /// Takes one message. On an error nothing has changed, except that an update of which not all has come is dropped.
     pub fn receive(
         &mut self,
         message: v1::FeederMessage,
         highest: &mut HighWater,
     ) -> Result<Received, Rejection> {
-        let loading = self.loading.take();
         match message.message {
-            None => Err(Malformed::Missing("message").into()),
-            Some(Message::SnapshotStart(start)) => {
-                self.loading = Some(self.start(start, highest)?);
-                Ok(Received::Part)
+            None => {
+                self.disconnect();
+                Err(Malformed::Missing("message").into())
             }
-            Some(Message::SnapshotChunk(chunk)) => {
-                self.loading = Some(chunk_of(loading, chunk)?);
-                Ok(Received::Part)
-            }
-            Some(Message::SnapshotEnd(end)) => {
-                let snapshot = end_of(loading, end)?;
-                highest.admit(snapshot.position())?;
-                let position = *snapshot.position();
-                self.held = Some(snapshot);
-                highest.raise(position);
-                Ok(Received::Applied(position))
-            }
-            Some(Message::Delta(delta)) => {
-                let position = self.delta(delta, highest)?;
-                highest.raise(position);
-                Ok(Received::Applied(position))
+            Some(Message::Update(update)) => {
+                let received = self.update(update, highest);
+                if received.is_err() {
+                    self.disconnect();
+                }
+                received
             }
             Some(Message::Pong(pong)) => {
-                self.loading = loading;
                 let position: Position = pong
                     .position
                     .ok_or(Malformed::Missing("pong.position"))?
@@ -222,101 +304,157 @@ impl Replica {
         }
     }
 
-    fn start(&self, start: v1::SnapshotStart, highest: &HighWater) -> Result<Loading, Rejection> {
+    fn update(
+        &mut self,
+        update: v1::Update,
+        highest: &mut HighWater,
+    ) -> Result<Received, Rejection> {
+        if let Some(start) = update.start {
+            self.disconnect();
+            self.loading = Some(self.start(start, highest)?);
+        }
+        if let Some(part) = update.part {
+            self.part(&part)?;
+        }
+        let Some(end) = update.end else {
+            return match &self.loading {
+                Some(_) => Ok(Received::Part),
+                None => Err(without_start()),
+            };
+        };
+        self.end(&end, highest)
+    }
+
+    fn start(&self, start: v1::Start, highest: &HighWater) -> Result<Loading, Rejection> {
         let position: Position = start
             .position
-            .ok_or(Malformed::Missing("snapshot.position"))?
+            .ok_or(Malformed::Missing("start.position"))?
             .try_into()?;
         supported(start.format, position)?;
         highest.admit(&position)?;
-        let bindings = read_bindings(start.bindings)?;
-        let terms = read_terms(&start.terms, &self.scope)?;
-        let key = Key::from_bytes(&start.key)?;
+        let bindings = start.bindings.map(|list| read_bindings(list.bindings));
+        let bindings = bindings.transpose()?;
+        let terms = start
+            .terms
+            .map(|list| read_terms(&list.states, &self.scope));
+        let terms = terms.transpose()?;
+        self.fits(start.subjects.saturating_mul(SUBJECT_BYTES), position)?;
+        let kind = match start.from {
+            None => {
+                let key = Key::from_bytes(&start.key)?;
+                let bindings = bindings.ok_or(Malformed::Missing("start.bindings"))?;
+                let terms = terms.ok_or(Malformed::Missing("start.terms"))?;
+                let reader = PartReader::new(self.scope.terms().len());
+                let scope = self.scope.clone();
+                let snapshot = Snapshot::new(scope, position, key, bindings, terms);
+                Kind::Snapshot(Box::new(snapshot), reader)
+            }
+            Some(from) => {
+                let held = self.held.as_ref().filter(|held| {
+                    held.position().history == position.history
+                        && held.position().revision == from
+                        && from <= position.revision
+                });
+                let held = held.ok_or_else(|| {
+                    Rejection::new(
+                        Some(position),
+                        Reason::OutOfOrder,
+                        format!("a delta from {from}, which is not held"),
+                    )
+                })?;
+                Kind::Delta(held.change(position, bindings, terms))
+            }
+        };
         Ok(Loading {
-            snapshot: Snapshot::new(self.scope.clone(), position, key, bindings, terms),
-            expected: start.entries,
+            kind,
+            expected: start.subjects,
         })
     }
 
-    fn delta(&mut self, delta: v1::Delta, highest: &HighWater) -> Result<Position, Rejection> {
-        let position: Position = delta.to.ok_or(Malformed::Missing("delta.to"))?.try_into()?;
-        supported(delta.format, position)?;
+    fn part(&mut self, part: &v1::Part) -> Result<(), Rejection> {
+        let loading = self.loading.as_mut().ok_or_else(without_start)?;
+        match (&mut loading.kind, &mut self.held) {
+            (Kind::Snapshot(snapshot, reader), _) => {
+                if part.removed.is_some() {
+                    return Err(Malformed::Invalid {
+                        field: "part.removed",
+                        why: "of a snapshot",
+                    }
+                    .into());
+                }
+                snapshot.take(reader, part)?;
+            }
+            (Kind::Delta(delta), Some(held)) => held.change_part(delta, part)?,
+            _ => return Err(without_start()),
+        }
+        if loading.subjects() > loading.expected {
+            return Err(Malformed::Invalid {
+                field: "start.subjects",
+                why: "more subjects than were announced",
+            }
+            .into());
+        }
+        let position = *loading.position();
+        self.fits(0, position)
+    }
+
+    fn end(&mut self, end: &v1::End, highest: &mut HighWater) -> Result<Received, Rejection> {
+        let loading = self.loading.as_ref().ok_or_else(without_start)?;
+        if loading.subjects() != loading.expected {
+            return Err(Malformed::Invalid {
+                field: "start.subjects",
+                why: "fewer subjects than were announced",
+            }
+            .into());
+        }
+        let position = *loading.position();
+        let digest = match &loading.kind {
+            Kind::Snapshot(snapshot, _) => snapshot.digest(),
+            Kind::Delta(delta) => delta.digest(),
+            Kind::Verified(_) => return Err(without_start()),
+        };
+        verified(digest, &end.digest, position)?;
         highest.admit(&position)?;
-        let held = match &mut self.held {
-            Some(held)
-                if held.position().history == position.history
-                    && held.position().revision == delta.from
-                    && delta.from <= position.revision =>
-            {
-                held
+        let expected = loading.expected;
+        match (
+            self.loading.take().map(|loading| loading.kind),
+            &mut self.held,
+        ) {
+            (Some(Kind::Snapshot(mut snapshot, reader)), held) => {
+                snapshot.finish(&reader);
+                *held = Some(*snapshot);
             }
-            _ => {
-                return Err(Rejection::new(
-                    Some(position),
-                    Reason::OutOfOrder,
-                    format!("a delta from {}, which is not held", delta.from),
-                ));
+            (Some(Kind::Delta(delta)), Some(held)) => {
+                if let Some(delta) = held.make(delta) {
+                    let kind = Kind::Verified(delta);
+                    self.loading = Some(Loading { kind, expected });
+                    return Ok(Received::Waits);
+                }
             }
-        };
-        let change = Change {
-            position,
-            bindings: delta
-                .bindings
-                .map(|list| read_bindings(list.bindings))
-                .transpose()?,
-            terms: delta
-                .terms
-                .map(|list| read_terms(&list.states, &self.scope))
-                .transpose()?,
-            entries: read_changes(delta.changed.as_ref(), &delta.removed, &self.scope)?,
-        };
-        let digest = held.digest_after(&change);
-        verified(digest, &delta.digest, position)?;
-        held.apply(change, digest);
-        Ok(position)
-    }
-}
-
-fn chunk_of(loading: Option<Loading>, chunk: v1::SnapshotChunk) -> Result<Loading, Rejection> {
-    let mut loading = loading.ok_or_else(without_start)?;
-    let snapshot = &mut loading.snapshot;
-    let wire = chunk.entries.unwrap_or_default();
-    for (subject, set) in entries::decode(&wire, snapshot.scope().terms().len())? {
-        snapshot.insert(subject, set).map_err(|_| DUPLICATE)?;
-    }
-    if snapshot.len() as u64 > loading.expected {
-        return Err(Malformed::Invalid {
-            field: "snapshot.entries",
-            why: "more entries than were announced",
+            _ => return Err(without_start()),
         }
-        .into());
+        highest.raise(position);
+        Ok(Received::Applied(position))
     }
-    Ok(loading)
-}
 
-fn end_of(loading: Option<Loading>, end: v1::SnapshotEnd) -> Result<Snapshot, Rejection> {
-    let Loading { snapshot, expected } = loading.ok_or_else(without_start)?;
-    if snapshot.len() as u64 != expected {
-        return Err(Malformed::Invalid {
-            field: "snapshot.entries",
-            why: "fewer entries than were announced",
+    fn fits(&self, more: u64, position: Position) -> Result<(), Rejection> {
+        let needed = self.bytes().saturating_add(more);
+        if needed <= self.limit {
+            return Ok(());
         }
-        .into());
+        Err(Rejection::new(
+            Some(position),
+            Reason::TooLarge,
+            format!("{needed} bytes of memory; the bound is {}", self.limit),
+        ))
     }
-    verified(snapshot.digest(), &end.digest, *snapshot.position())?;
-    Ok(snapshot)
 }
-
-const DUPLICATE: Malformed = Malformed::Invalid {
-    field: "entries.subjects",
-    why: "a subject twice",
-};
 
 fn without_start() -> Rejection {
     Rejection::new(
         None,
         Reason::OutOfOrder,
-        "part of a snapshot without its start".to_owned(),
+        "a piece of an update without its start".to_owned(),
     )
 }
 
@@ -364,29 +502,6 @@ fn read_terms(wire: &[i32], scope: &Scope) -> Result<Vec<TermState>, Malformed> 
         });
     }
     wire.iter().map(|state| TermState::read(*state)).collect()
-}
-
-fn read_changes(
-    changed: Option<&v1::Entries>,
-    removed: &[u8],
-    scope: &Scope,
-) -> Result<SubjectMap<Option<crate::snapshot::TermSet>>, Malformed> {
-    let mut changes = SubjectMap::default();
-    let changed = match changed {
-        Some(wire) => entries::decode(wire, scope.terms().len())?,
-        None => Vec::new(),
-    };
-    let removed = entries::decode_subjects("delta.removed", removed)?;
-    let all = changed
-        .into_iter()
-        .map(|(subject, set)| (subject, Some(set)))
-        .chain(removed.into_iter().map(|subject| (subject, None)));
-    for (subject, after) in all {
-        if changes.insert(subject, after).is_some() {
-            return Err(DUPLICATE);
-        }
-    }
-    Ok(changes)
 }
 
 #[cfg(test)]

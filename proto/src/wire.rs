@@ -4,6 +4,7 @@
     missing_docs,
     unreachable_pub,
     clippy::allow_attributes_without_reason,
+    clippy::large_enum_variant,
     reason = "generated; the .proto file is the documentation"
 )]
 pub mod v1 {
@@ -11,13 +12,16 @@ pub mod v1 {
 }
 
 /// The newest content format that this build reads, and the one that it writes.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Bytes of a message that a filter sends or receives at most. Envoy and tonic both accept 4 MiB.
 pub const MAX_MESSAGE: usize = 4 << 20;
 
-/// Entries in one `SnapshotChunk` at most: a chunk stays near 160 KiB.
-pub const CHUNK_ENTRIES: usize = 8192;
+/// Subjects in one `Part` at most: what a worker does between two requests. Some 0.1 ms, and 5 KB.
+pub const PART_SUBJECTS: usize = 256;
+
+/// Messages of one update that the feeder sends at most without their having been answered.
+pub const WINDOW: usize = 2;
 
 /// Why a message of the other side can't be understood. Names the field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

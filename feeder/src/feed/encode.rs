@@ -1,18 +1,19 @@
 //! Snapshots and deltas as messages. Going out can't fail.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use scimesh_proto::digest::SubjectDigest;
 use scimesh_proto::scope::Scope;
-use scimesh_proto::snapshot::{TermSet, TermState, entries};
+use scimesh_proto::snapshot::parts::PartWriter;
+use scimesh_proto::snapshot::{TermSet, TermState};
 use scimesh_proto::wire::v1::feeder_message::Message;
-use scimesh_proto::wire::{CHUNK_ENTRIES, FORMAT, v1};
+use scimesh_proto::wire::{FORMAT, PART_SUBJECTS, v1};
 
 use crate::directory::{Change, Content, Directory, Resolved, Touch, Touched, touched_names};
 
-/// Entries in a delta at most: 1.7 MB. Whoever is further behind gets a snapshot.
-const DELTA_ENTRIES: usize = 100_000;
+/// The pieces of one update, in order; a small one is one piece.
+pub(crate) type Pieces = Arc<[v1::FeederMessage]>;
 
 pub(super) fn message(message: Message) -> v1::FeederMessage {
     v1::FeederMessage {
@@ -21,43 +22,42 @@ pub(super) fn message(message: Message) -> v1::FeederMessage {
 }
 
 /// The whole content of a scope, whose totals are `content`.
-pub(crate) fn snapshot(
-    directory: &Directory,
-    scope: &Scope,
-    content: Content,
-) -> Arc<[v1::FeederMessage]> {
+pub(crate) fn snapshot(directory: &Directory, scope: &Scope, content: Content) -> Pieces {
     let mut resolved = Resolved::new(directory, scope);
-    let start = v1::SnapshotStart {
+    let start = v1::Start {
         format: FORMAT,
         position: Some((&directory.position()).into()),
+        from: None,
         key: directory.keys().content.as_bytes().to_vec().into(),
-        bindings: resolved.bindings().iter().map(Into::into).collect(),
-        terms: states(resolved.states()),
-        entries: content.entries,
+        bindings: Some(bindings(&resolved)),
+        terms: Some(states(resolved.states())),
+        subjects: content.entries,
     };
-    let mut messages = vec![message(Message::SnapshotStart(start))];
-    let mut chunk: Vec<(SubjectDigest, TermSet)> = Vec::new();
-    let mut flush = |chunk: &mut Vec<(SubjectDigest, TermSet)>| {
-        let packed = entries::encode(chunk.iter().map(|(subject, set)| (*subject, set)));
-        let entries = Some(packed);
-        messages.push(message(Message::SnapshotChunk(v1::SnapshotChunk {
-            entries,
-        })));
-        chunk.clear();
-    };
+    // A set is held once however many have it: a million sets of their own would be most of the memory.
+    let mut sets: Vec<TermSet> = Vec::new();
+    let mut numbers: HashMap<TermSet, u32> = HashMap::new();
+    let mut entries: Vec<(SubjectDigest, u32)> = Vec::new();
     resolved.for_each(|subject, terms| {
-        chunk.push((subject, terms.clone()));
-        if chunk.len() == CHUNK_ENTRIES {
-            flush(&mut chunk);
-        }
+        let number = match numbers.get(terms) {
+            Some(number) => *number,
+            None => {
+                let number = sets.len() as u32;
+                sets.push(terms.clone());
+                numbers.insert(terms.clone(), number);
+                number
+            }
+        };
+        entries.push((subject, number));
     });
-    if !chunk.is_empty() {
-        flush(&mut chunk);
-    }
-    messages.push(message(Message::SnapshotEnd(v1::SnapshotEnd {
-        digest: content.digest.to_bytes().to_vec().into(),
-    })));
-    messages.into()
+    entries.sort_unstable();
+    let mut writer = PartWriter::default();
+    let parts = entries.chunks(PART_SUBJECTS).map(|some| {
+        let some = some
+            .iter()
+            .filter_map(|(subject, number)| Some((*subject, sets.get(*number as usize)?)));
+        writer.part(some, [])
+    });
+    pieces(start, parts.collect(), content)
 }
 
 /// What `changes` made of the content since revision `held`. None if only a snapshot can tell, or is shorter.
@@ -67,16 +67,16 @@ pub(super) fn delta(
     content: Content,
     held: u64,
     changes: &[Arc<Change>],
-) -> Option<v1::FeederMessage> {
+) -> Option<Pieces> {
     let mut resolved = Resolved::new(directory, scope);
     let Touch::Names(names) = touched_names(&resolved, changes) else {
         return None;
     };
-    if names.len() > DELTA_ENTRIES || names.len() as u64 > content.entries.max(64) {
+    if names.len() as u64 > content.entries.max(64) {
         return None;
     }
     let mut changed: Vec<(SubjectDigest, TermSet)> = Vec::new();
-    let mut removed: Vec<u8> = Vec::new();
+    let mut removed: Vec<SubjectDigest> = Vec::new();
     // Names that differ in case may mean one subject.
     let mut seen = HashSet::new();
     for (subject, terms) in names.iter().flat_map(|name| resolved.entries(name)) {
@@ -85,31 +85,70 @@ pub(super) fn delta(
         }
         match terms {
             Some(terms) => changed.push((subject, terms)),
-            None => removed.extend_from_slice(&subject.0),
+            None => removed.push(subject),
         }
     }
+    changed.sort_unstable();
+    removed.sort_unstable();
     let groups_changed = changes
         .iter()
         .flat_map(|change| &change.touched)
         .any(|(_, touched)| matches!(touched, Touched::Group { .. }));
-    let terms = groups_changed.then(|| v1::TermStateList {
-        states: states(resolved.states()),
-    });
-    let delta = v1::Delta {
+    let start = v1::Start {
         format: FORMAT,
-        from: held,
-        to: Some((&directory.position()).into()),
+        position: Some((&directory.position()).into()),
+        from: Some(held),
+        key: Default::default(),
         bindings: None,
-        terms,
-        changed: (!changed.is_empty())
-            .then(|| entries::encode(changed.iter().map(|(subject, set)| (*subject, set)))),
-        removed: removed.into(),
-        digest: content.digest.to_bytes().to_vec().into(),
+        terms: groups_changed.then(|| states(resolved.states())),
+        subjects: (changed.len() + removed.len()) as u64,
     };
-    Some(message(Message::Delta(delta)))
+    let mut writer = PartWriter::default();
+    let mut parts = Vec::new();
+    let (mut changed, mut removed) = (changed.as_slice(), removed.as_slice());
+    while !changed.is_empty() || !removed.is_empty() {
+        let (some, others) = changed.split_at(changed.len().min(PART_SUBJECTS));
+        let room = PART_SUBJECTS - some.len();
+        let (gone, stay) = removed.split_at(removed.len().min(room));
+        let some = some.iter().map(|(subject, set)| (*subject, set));
+        parts.push(writer.part(some, gone.iter().copied()));
+        (changed, removed) = (others, stay);
+    }
+    Some(pieces(start, parts, content))
 }
 
-fn states(states: &[TermState]) -> Vec<i32> {
+fn pieces(start: v1::Start, parts: Vec<v1::Part>, content: Content) -> Pieces {
+    let mut pieces: Vec<v1::Update> = parts
+        .into_iter()
+        .map(|part| v1::Update {
+            part: Some(part),
+            ..Default::default()
+        })
+        .collect();
+    if pieces.is_empty() {
+        pieces.push(v1::Update::default());
+    }
+    if let Some(first) = pieces.first_mut() {
+        first.start = Some(start);
+    }
+    if let Some(last) = pieces.last_mut() {
+        last.end = Some(v1::End {
+            digest: content.digest.to_bytes().to_vec().into(),
+        });
+    }
+    let pieces = pieces.into_iter().map(Message::Update).map(message);
+    pieces.collect()
+}
+
+fn bindings(resolved: &Resolved) -> v1::BindingList {
+    v1::BindingList {
+        bindings: resolved.bindings().iter().map(Into::into).collect(),
+    }
+}
+
+fn states(states: &[TermState]) -> v1::TermStateList {
     let states = states.iter().copied().map(v1::TermState::from);
-    states.map(Into::into).collect()
+    v1::TermStateList {
+        states: states.map(Into::into).collect(),
+    }
 }

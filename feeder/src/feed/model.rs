@@ -674,7 +674,7 @@ proptest! {
         let scope = scope(any_active);
         let mut directory = directory();
         let mut standing = Arc::new(Standing::read(Arc::new(directory.clone()), scope.clone()));
-        let mut replica = Replica::new(scope.clone());
+        let mut replica = Replica::new(scope.clone(), u64::MAX);
         let mut highest = HighWater::default();
         let mut losses = Losses::default();
         let mut now = Timestamp::UNIX_EPOCH;

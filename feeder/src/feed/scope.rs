@@ -8,11 +8,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use scimesh_proto::digest::ContentDigest;
 use scimesh_proto::scope::Scope;
-use scimesh_proto::wire::v1;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use super::encode;
+use super::encode::{self, Pieces};
 use crate::directory::{Change, Content, Directory, Resolved, Touch, Touched, touched_names};
 use crate::ledger::Ledger;
 
@@ -30,8 +29,8 @@ pub(super) struct Standing {
     content: Content,
     /// The newest revision that changed the content.
     changed_at: u64,
-    snapshot: OnceLock<Arc<[v1::FeederMessage]>>,
-    deltas: Mutex<HashMap<u64, Arc<OnceLock<Option<v1::FeederMessage>>>>>,
+    snapshot: OnceLock<Pieces>,
+    deltas: Mutex<HashMap<u64, Arc<OnceLock<Option<Pieces>>>>>,
 }
 
 impl Standing {
@@ -111,11 +110,11 @@ impl Standing {
 
     /// What takes a filter that holds the content of revision `held` here: a delta if that is known and shorter,
     /// otherwise a snapshot. Encoded once, whoever asks.
-    pub(super) async fn update(self: &Arc<Self>, held: Option<u64>) -> Arc<[v1::FeederMessage]> {
+    pub(super) async fn update(self: &Arc<Self>, held: Option<u64>) -> Pieces {
         if let Some(held) = held
             && let Some(delta) = self.delta(held).await
         {
-            return Arc::new([delta]);
+            return delta;
         }
         if let Some(snapshot) = self.snapshot.get() {
             return snapshot.clone();
@@ -136,7 +135,7 @@ impl Standing {
         deltas.unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    async fn delta(self: &Arc<Self>, held: u64) -> Option<v1::FeederMessage> {
+    async fn delta(self: &Arc<Self>, held: u64) -> Option<Pieces> {
         let cell = {
             let mut deltas = self.deltas.lock().unwrap_or_else(PoisonError::into_inner);
             if deltas.len() >= DELTAS && !deltas.contains_key(&held) {

@@ -14,12 +14,12 @@ use scimesh_proto::scope::Scope;
 use scimesh_proto::wire::v1::feeder_message::Message as ToFilter;
 use scimesh_proto::wire::v1::filter_message::Message as FromFilter;
 use scimesh_proto::wire::v1::nack::Reason;
-use scimesh_proto::wire::{FORMAT, v1};
+use scimesh_proto::wire::{FORMAT, WINDOW, v1};
 use tokio::sync::{mpsc, watch};
 use tonic::Status;
 
 use super::Feed;
-use super::encode::message;
+use super::encode::{Pieces, message};
 use super::peer::Peer;
 use super::scope::{ScopeFeed, Standing};
 
@@ -39,11 +39,37 @@ struct Follower<'a> {
     /// The revision that the filter holds, or will when it has applied what is under way.
     sent: Option<u64>,
     /// An update that is neither acked nor nacked.
-    under_way: Option<u64>,
+    under_way: Option<UnderWay>,
     /// The newest revision that a pong has named.
     wanted: u64,
     /// The revision of a snapshot that was sent because an update did not verify.
     mended: Option<u64>,
+}
+
+/// An update of which not every piece was sent, or whose last one was not answered yet.
+struct UnderWay {
+    revision: u64,
+    pieces: Pieces,
+    /// How many were sent, and how many of them were not answered.
+    sent: usize,
+    unanswered: usize,
+}
+
+impl UnderWay {
+    /// The next piece, if the filter has room for it.
+    fn next(&mut self) -> Option<v1::FeederMessage> {
+        if self.unanswered == WINDOW {
+            return None;
+        }
+        let piece = self.pieces.get(self.sent)?.clone();
+        self.sent += 1;
+        self.unanswered += 1;
+        Some(piece)
+    }
+
+    fn is_sent(&self) -> bool {
+        self.sent == self.pieces.len()
+    }
 }
 
 /// Serves one stream to its end. The error is what the filter is told.
@@ -153,31 +179,33 @@ impl<'a> Follower<'a> {
             None => true,
             Some(sent) => now.changed_at() > sent || (self.wanted > sent && now.revision() > sent),
         };
-        if !due || self.under_way.is_some() {
-            return Ok(());
+        if due && self.under_way.is_none() {
+            let revision = now.revision();
+            let pieces = now.update(self.sent).await;
+            self.count(&pieces);
+            self.sent = Some(revision);
+            self.under_way = Some(UnderWay {
+                revision,
+                pieces,
+                sent: 0,
+                unanswered: 0,
+            });
         }
-        let revision = now.revision();
-        let update = now.update(self.sent).await;
-        self.count(&update);
-        for message in update.iter() {
-            self.send(message.clone()).await?;
+        while let Some(piece) = self.under_way.as_mut().and_then(UnderWay::next) {
+            self.send(piece).await?;
         }
-        self.sent = Some(revision);
-        self.under_way = Some(revision);
         Ok(())
     }
 
-    fn count(&self, update: &[v1::FeederMessage]) {
-        let bytes = update
+    fn count(&self, pieces: &[v1::FeederMessage]) {
+        let bytes = pieces
             .iter()
             .map(|message| message.encoded_len() as u64)
             .sum();
         let metrics = &self.feed.metrics;
-        let (sent, sent_bytes) = match update {
-            [delta] if matches!(delta.message, Some(ToFilter::Delta(_))) => {
-                (&metrics.deltas, &metrics.delta_bytes)
-            }
-            _ => (&metrics.snapshots, &metrics.snapshot_bytes),
+        let (sent, sent_bytes) = match is_delta(pieces) {
+            true => (&metrics.deltas, &metrics.delta_bytes),
+            false => (&metrics.snapshots, &metrics.snapshot_bytes),
         };
         sent.inc();
         sent_bytes.inc_by(bytes);
@@ -206,12 +234,20 @@ impl<'a> Follower<'a> {
                     .map_err(|e| Status::invalid_argument(format!("ack: {e}")))?;
                 self.feed.place(&position)?;
                 self.feed.metrics.acks.inc();
-                if self.under_way == Some(position.revision) {
+                let acked = |way: &UnderWay| way.is_sent() && way.revision == position.revision;
+                if self.under_way.as_ref().is_some_and(acked) {
                     self.under_way = None;
                     self.mended = None;
                 }
                 Ok(())
             }
+            Some(FromFilter::More(_)) => match &mut self.under_way {
+                Some(way) if way.unanswered > 0 => {
+                    way.unanswered -= 1;
+                    Ok(())
+                }
+                _ => Err(Status::invalid_argument("more, of nothing")),
+            },
             Some(FromFilter::Nack(nack)) => self.nacked(&nack),
             Some(FromFilter::Hello(_)) => Err(Status::invalid_argument("a second hello")),
             None => Err(Status::invalid_argument("a message of no known kind")),
@@ -227,7 +263,7 @@ impl<'a> Follower<'a> {
             "a filter rejected an update"
         );
         self.feed.metrics.nacked(reason.as_str_name());
-        let under_way = self.under_way.take();
+        let under_way = self.under_way.take().map(|way| way.revision);
         match reason {
             Reason::DigestMismatch | Reason::OutOfOrder | Reason::Malformed
                 if self.mended.is_none() =>
@@ -247,6 +283,11 @@ impl<'a> Follower<'a> {
         let sent = self.out.send(Ok(message)).await;
         sent.map_err(|_| Status::cancelled("the filter is gone"))
     }
+}
+
+fn is_delta(pieces: &[v1::FeederMessage]) -> bool {
+    let first = pieces.first().and_then(|first| first.message.as_ref());
+    matches!(first, Some(ToFilter::Update(update)) if update.start.as_ref().is_some_and(|start| start.from.is_some()))
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! What a policy costs: the part of a directory that each of its proxies is sent and holds.
 
-use std::collections::BTreeSet;
-
 use prost::Message as _;
 use scimesh_proto::scope::Scope;
 use scimesh_proto::snapshot::TermState;
@@ -43,13 +41,12 @@ impl Size {
             .states()
             .iter()
             .filter(|state| **state != TermState::Found);
-        let sets: BTreeSet<_> = snapshot.entries().map(|(_, terms)| terms).collect();
         Size {
             users: resolved.tenant().map_or(0, |tenant| tenant.user_count()),
             terms: scope.terms().len(),
             unresolved: unresolved.count(),
             entries: snapshot.len(),
-            term_sets: sets.len(),
+            term_sets: snapshot.distinct_sets(),
             wire_bytes: messages
                 .iter()
                 .map(|message| GRPC_FRAME + message.encoded_len())

@@ -1,41 +1,22 @@
 //! A scope's whole content at a revision, as a filter holds it.
 
-pub mod entries;
+pub(crate) mod delta;
+pub mod parts;
+mod table;
 mod terms;
-
-use std::hash::{BuildHasherDefault, Hasher};
-
-use hashbrown::HashMap;
 
 use crate::binding::Binding;
 use crate::digest::{ContentDigest, Key, SubjectDigest};
 use crate::position::Position;
 use crate::scope::Scope;
+use crate::wire::{Malformed, v1};
+use parts::PartReader;
+use table::Table;
 use terms::TermSets;
 pub use terms::{TermSet, TermState};
 
-/// Passes a [`SubjectDigest`]'s own bits on.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct DigestHasher(u64);
-
-impl Hasher for DigestHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-}
-
-/// A map keyed by subjects.
-pub type SubjectMap<V> = HashMap<SubjectDigest, V, BuildHasherDefault<DigestHasher>>;
+/// In place of a number in the newer table: whoever is gone.
+const GONE: u32 = u32::MAX;
 
 /// Who is known, what each holds, and how tokens name them: everything that a decision may ask of the directory.
 ///
@@ -47,7 +28,12 @@ pub struct Snapshot {
     key: Key,
     bindings: Vec<Binding>,
     terms: Vec<TermState>,
-    entries: SubjectMap<u32>,
+    /// By subject, the number of its term set.
+    table: Table,
+    /// What has changed since, in front of `table` until it is [settled](Self::settle): a large change counts at once, and is
+    /// worked in little by little.
+    newer: Table,
+    len: usize,
     sets: TermSets,
     digest: ContentDigest,
 }
@@ -55,16 +41,6 @@ pub struct Snapshot {
 /// A subject was given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Duplicate;
-
-/// A verified change, ready to be applied without fail.
-#[derive(Debug)]
-pub(crate) struct Change {
-    pub(crate) position: Position,
-    pub(crate) bindings: Option<Vec<Binding>>,
-    pub(crate) terms: Option<Vec<TermState>>,
-    /// Each subject's new terms, or none if it is gone.
-    pub(crate) entries: SubjectMap<Option<TermSet>>,
-}
 
 impl Snapshot {
     /// A content without entries. `terms` has one state for each of the scope's terms, in their order.
@@ -77,7 +53,9 @@ impl Snapshot {
     ) -> Snapshot {
         let mut snapshot = Snapshot {
             digest: ContentDigest::default(),
-            entries: SubjectMap::default(),
+            table: Table::default(),
+            newer: Table::default(),
+            len: 0,
             sets: TermSets::default(),
             scope,
             position,
@@ -91,13 +69,49 @@ impl Snapshot {
 
     /// Adds an entry while the content is being built.
     pub fn insert(&mut self, subject: SubjectDigest, terms: TermSet) -> Result<(), Duplicate> {
-        if self.entries.contains_key(&subject) {
+        let number = self.sets.acquire(terms);
+        self.add(subject, number)
+    }
+
+    /// The same with a set that is kept already, counted once more for this entry.
+    fn add(&mut self, subject: SubjectDigest, number: u32) -> Result<(), Duplicate> {
+        if let Some(before) = self.table.insert(subject, number) {
+            self.table.insert(subject, before);
+            self.sets.release(number);
             return Err(Duplicate);
         }
-        self.digest += self.key.entry(&subject, &terms);
-        let id = self.sets.acquire(terms);
-        self.entries.insert(subject, id);
+        if let Some(terms) = self.sets.get(number) {
+            self.digest += self.key.entry(&subject, terms);
+        }
+        self.len += 1;
         Ok(())
+    }
+
+    /// Adds a part of what it is built from.
+    pub(crate) fn take(
+        &mut self,
+        reader: &mut PartReader,
+        wire: &v1::Part,
+    ) -> Result<(), Malformed> {
+        let sets = &mut self.sets;
+        // Kept once more for the table of the update, so that none is forgotten before its entry.
+        let part = reader.read(wire, |set| sets.acquire(set))?;
+        for (subject, number) in part.changed {
+            self.sets.retain(number);
+            self.add(subject, number)
+                .map_err(|Duplicate| Malformed::Invalid {
+                    field: "part.changed",
+                    why: "a subject twice",
+                })?;
+        }
+        Ok(())
+    }
+
+    /// All of it has been taken.
+    pub(crate) fn finish(&mut self, reader: &PartReader) {
+        for number in reader.table() {
+            self.sets.release(*number);
+        }
     }
 
     /// What it is the content of.
@@ -145,73 +159,62 @@ impl Snapshot {
     /// The terms of a known, active user. None: nobody is known by that name, or (unless
     /// [`Scope::any_active`]) they hold none of the scope's terms.
     pub fn terms_of(&self, subject: &SubjectDigest) -> Option<&TermSet> {
-        self.entries.get(subject).and_then(|id| self.sets.get(*id))
+        let number = match self.newer.get(subject) {
+            Some(GONE) => return None,
+            Some(number) => number,
+            None => self.table.get(subject)?,
+        };
+        self.sets.get(number)
     }
 
     /// How many entries it has.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.len
     }
 
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.len == 0
     }
 
     /// Bytes of memory that the entries and their term sets take, with what is allocated and not used yet. The scope and the
     /// bindings, a few kilobytes however many users there are, do not count.
     pub fn bytes(&self) -> usize {
-        self.entries.allocation_size() + self.sets.bytes()
+        self.table.bytes() + self.newer.bytes() + self.sets.bytes()
+    }
+
+    /// How many different sets of terms the entries have.
+    pub fn distinct_sets(&self) -> usize {
+        self.sets.len()
     }
 
     /// Every entry, in no order.
     pub fn entries(&self) -> impl Iterator<Item = (SubjectDigest, &TermSet)> {
-        self.entries
-            .iter()
-            .filter_map(|(subject, id)| Some((*subject, self.sets.get(*id)?)))
+        let older = self.table.iter();
+        let older = older.filter(|(subject, _)| self.newer.get(subject).is_none());
+        let newer = self.newer.iter().filter(|(_, number)| *number != GONE);
+        older
+            .chain(newer)
+            .filter_map(|(subject, number)| Some((*subject, self.sets.get(*number)?)))
     }
 
-    /// The digest that the content would have after `change`.
-    pub(crate) fn digest_after(&self, change: &Change) -> ContentDigest {
-        let mut digest = self.digest;
-        digest -= self.head_digest(&self.bindings, &self.terms);
-        digest += self.head_digest(
-            change.bindings.as_ref().unwrap_or(&self.bindings),
-            change.terms.as_ref().unwrap_or(&self.terms),
-        );
-        for (subject, after) in &change.entries {
-            if let Some(before) = self.terms_of(subject) {
-                digest -= self.key.entry(subject, before);
-            }
-            if let Some(after) = after {
-                digest += self.key.entry(subject, after);
-            }
-        }
-        digest
-    }
-
-    /// Makes `change`, whose digest is `digest`, and can't fail.
-    pub(crate) fn apply(&mut self, change: Change, digest: ContentDigest) {
-        for (subject, after) in change.entries {
-            let before = match after {
-                Some(set) => {
-                    let id = self.sets.acquire(set);
-                    self.entries.insert(subject, id)
-                }
-                None => self.entries.remove(&subject),
+    /// Works some of what has changed in, a bounded number of entries. The content stays the same. Returns whether there is more.
+    pub fn settle(&mut self) -> bool {
+        for (subject, number) in self.newer.pop_page() {
+            let before = match number {
+                GONE => self.table.remove(&subject),
+                number => self.table.insert(subject, number),
             };
             if let Some(before) = before {
                 self.sets.release(before);
             }
         }
-        if let Some(bindings) = change.bindings {
-            self.bindings = bindings;
-        }
-        if let Some(terms) = change.terms {
-            self.terms = terms;
-        }
-        self.position = change.position;
-        self.digest = digest;
+        !self.is_settled()
+    }
+
+    /// Whether [`settle`](Self::settle) has anything to do.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.newer.is_empty()
     }
 
     fn head_digest(&self, bindings: &[Binding], terms: &[TermState]) -> ContentDigest {

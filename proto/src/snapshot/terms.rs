@@ -139,6 +139,13 @@ impl TermSets {
         id
     }
 
+    /// One use more of a set that is used.
+    pub(crate) fn retain(&mut self, id: u32) {
+        if let Some((_, uses)) = self.sets.get_mut(id as usize) {
+            *uses += 1;
+        }
+    }
+
     /// One use less; an unused set is forgotten.
     pub(crate) fn release(&mut self, id: u32) {
         let Some((set, uses)) = self.sets.get_mut(id as usize) else {
@@ -149,6 +156,11 @@ impl TermSets {
             self.ids.remove(&std::mem::take(set));
             self.free.push(id);
         }
+    }
+
+    /// How many sets are used.
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
     }
 
     /// Bytes of memory that are allocated for it.

@@ -14,6 +14,8 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use uuid::Uuid;
 
+use scimesh_proto::wire::PART_SUBJECTS;
+
 use super::*;
 use crate::directory::{Draft, MemberChange, Refused};
 use crate::feed::{PeerMode, Scopes};
@@ -92,6 +94,22 @@ impl Feeder {
         })
         .await;
         self.position().revision
+    }
+
+    /// So many new users in the group, in one revision.
+    async fn admit_many(&self, count: usize) {
+        let group = self.group;
+        self.write(move |draft| {
+            let mut ids = Vec::new();
+            for number in 0..count {
+                let name = format!("user-{number}");
+                let user = json!({"userName": name, "externalId": name, "active": true});
+                let user = user.as_object().unwrap().clone();
+                ids.push(draft.create_user("corp", Uuid::new_v4(), user)?.id);
+            }
+            draft.change_members("corp", group, &[MemberChange::Add(ids)])
+        })
+        .await;
     }
 
     fn position(&self) -> Position {
@@ -176,7 +194,7 @@ impl Filter {
         loop {
             let message = self.hears().await;
             match self.replica.receive(message, &mut self.highest).unwrap() {
-                Received::Part => {}
+                Received::Part => self.say(FromFilter::More(v1::More {})).await,
                 Received::Applied(position) => return position,
                 pong => panic!("{pong:?}"),
             }
@@ -208,7 +226,7 @@ impl Filter {
 
 fn replica() -> Replica {
     let term = Term::parse("group:admins").unwrap();
-    Replica::new(Scope::new("corp", [term], false).unwrap())
+    Replica::new(Scope::new("corp", [term], false).unwrap(), 1 << 20)
 }
 
 #[tokio::test]
@@ -437,6 +455,9 @@ async fn what_no_filter_says_ends_the_stream() {
         assert_eq!(filter.ends().await, code);
     }
     let filter = Filter::current(&feeder).await;
+    filter.say(FromFilter::More(v1::More {})).await;
+    assert_eq!(filter.ends().await, Code::InvalidArgument);
+    let filter = Filter::current(&feeder).await;
     let again = filter.replica.hello(v1::Node::default());
     filter.say(FromFilter::Hello(again)).await;
     assert_eq!(filter.ends().await, Code::InvalidArgument);
@@ -488,4 +509,50 @@ async fn a_tenants_successor_of_the_same_name_begins_with_nobody() {
     filter.applies().await;
     let held = filter.replica.snapshot().unwrap();
     assert_eq!((held.bindings().len(), held.len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_large_update_comes_no_faster_than_it_is_taken_in() {
+    let feeder = Feeder::start().await;
+    let mut filter = Filter::current(&feeder).await;
+    // The first snapshot of one, and a delta of the other.
+    let mut other = {
+        feeder.admit_many(5 * PART_SUBJECTS).await;
+        Filter::hello(&feeder, replica()).await
+    };
+    for filter in [&mut other, &mut filter] {
+        for _ in 0..WINDOW {
+            let piece = filter.hears().await;
+            let taken = filter.replica.receive(piece, &mut filter.highest);
+            assert_eq!(taken, Ok(Received::Part));
+        }
+        // Nothing more, unless it is asked for.
+        filter.pings().await;
+        filter.say(FromFilter::More(v1::More {})).await;
+        let piece = filter.hears().await;
+        let taken = filter.replica.receive(piece, &mut filter.highest);
+        assert_eq!(taken, Ok(Received::Part));
+        filter.pings().await;
+        for _ in 0..WINDOW {
+            filter.say(FromFilter::More(v1::More {})).await;
+        }
+        assert_eq!(filter.applies().await, feeder.position());
+        assert_eq!(filter.replica.snapshot().unwrap().len(), 5 * PART_SUBJECTS);
+    }
+}
+
+#[tokio::test]
+async fn an_ack_before_the_last_piece_is_none() {
+    let feeder = Feeder::start().await;
+    feeder.admit_many(5 * PART_SUBJECTS).await;
+    let mut filter = Filter::hello(&feeder, replica()).await;
+    let piece = filter.hears().await;
+    filter.replica.receive(piece, &mut filter.highest).unwrap();
+    filter.ack(feeder.position()).await;
+    // Were it taken for one, the next change would come as a delta from what is not held.
+    feeder.admit("ada").await;
+    filter.say(FromFilter::More(v1::More {})).await;
+    let first = filter.applies().await;
+    filter.ack(first).await;
+    assert_eq!(filter.applies().await, feeder.position());
 }

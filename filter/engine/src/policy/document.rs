@@ -57,6 +57,11 @@ pub(crate) struct Feed {
     #[serde(default, deserialize_with = "present")]
     #[cfg_attr(feature = "schema", schemars(regex(pattern = schema::AUTHORITY)))]
     pub(crate) authority: Option<String>,
+    /// Memory that the content may take in a VM, while it is replaced too: 512 MiB if absent. What does not fit is refused, and what is
+    /// held decides until its lease ends.
+    #[serde(default, rename = "maxMemoryMiB", deserialize_with = "present")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 896)))]
+    pub(crate) max_memory_mib: Option<u32>,
 }
 
 /// How long, and how many, requests wait in a VM for its first snapshot.

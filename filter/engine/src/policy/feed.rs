@@ -9,7 +9,14 @@ pub struct Feed {
     pub cluster: String,
     /// Given, or the host in an Istio cluster's name, or the cluster's name.
     pub authority: String,
+    /// Bytes of memory that the content may take in a VM, while it is replaced too.
+    pub max_memory: u64,
 }
+
+/// If absent: for some ten million subjects, half of that while they are replaced.
+const MEMORY_MIB: u32 = 512;
+/// Envoy ends a VM that takes more than 1 GiB in all.
+const MAX_MEMORY_MIB: u32 = 896;
 
 impl Feed {
     /// The error is the field and what is wrong with it.
@@ -29,7 +36,15 @@ impl Feed {
                 "missing, or not a host with an optional port",
             ));
         }
-        Ok(Feed { cluster, authority })
+        let mebibytes = document.max_memory_mib.unwrap_or(MEMORY_MIB);
+        if !(1..=MAX_MEMORY_MIB).contains(&mebibytes) {
+            return Err(("feed.maxMemoryMiB", "not from 1 to 896"));
+        }
+        Ok(Feed {
+            cluster,
+            authority,
+            max_memory: u64::from(mebibytes) << 20,
+        })
     }
 }
 

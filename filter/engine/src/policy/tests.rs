@@ -138,6 +138,24 @@ fn the_authority_is_given_or_found_in_the_clusters_name() {
 }
 
 #[test]
+fn the_contents_memory_has_a_bound() {
+    let bound = |memory: Value| {
+        let feed = json!({ "cluster": "feeder", "maxMemoryMiB": memory });
+        parse(&with("/feed", feed)).map(|policy| policy.feed().max_memory)
+    };
+    let absent = parse(&with("/feed", json!({ "cluster": "feeder" }))).unwrap();
+    assert_eq!(absent.feed().max_memory, 512 << 20);
+    assert_eq!(bound(json!(1)).ok(), Some(1 << 20));
+    assert_eq!(bound(json!(896)).ok(), Some(896 << 20));
+    for wrong in [json!(0), json!(897)] {
+        assert_eq!(bound(wrong).unwrap_err().field, "feed.maxMemoryMiB");
+    }
+    for wrong in [json!(-1), json!(1.5), json!("1Gi"), json!(null)] {
+        assert!(bound(wrong.clone()).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn every_active_user_is_asked_for_only_when_a_rule_may_admit_one_without_terms() {
     for (require, any_active) in [
         (json!({ "anyOf": ["active"] }), true),
@@ -634,7 +652,7 @@ proptest! {
 
     #[test]
     fn no_value_in_any_place_panics(place in any::<prop::sample::Index>(), value in value()) {
-        let places = ["/tenant", "/feed", "/feed/cluster", "/hold", "/hold/timeout", "/maxStaleness", "/mode", "/rules", "/rules/0",
+        let places = ["/tenant", "/feed", "/feed/cluster", "/feed/maxMemoryMiB", "/hold", "/hold/timeout", "/maxStaleness", "/mode", "/rules", "/rules/0",
             "/rules/0/name", "/rules/0/to", "/rules/0/to/0", "/rules/0/to/0/paths", "/rules/0/to/0/paths/0", "/rules/0/to/0/methods/0",
             "/name", "/headers", "/rules/2/require/workload",
             "/rules/0/allow", "/rules/2/require", "/rules/2/require/anyOf", "/rules/2/require/anyOf/0", "/rules/2/maxTokenAge"];

@@ -1,6 +1,8 @@
 //! A feeder's messages, good and bad, and what a replica makes of them.
 
 mod floor;
+#[cfg(not(target_arch = "wasm32"))]
+mod golden;
 mod properties;
 mod stories;
 
@@ -12,6 +14,7 @@ use crate::digest::SubjectDigest;
 use crate::position::{History, Proof};
 use crate::scope::Term;
 use crate::snapshot::TermSet;
+use crate::snapshot::parts::PartWriter;
 
 const TERMS: usize = 20;
 
@@ -83,74 +86,114 @@ impl Content {
         }
     }
 
-    /// As the feeder would send it, in chunks of `chunk` entries.
-    fn messages(&self, position: Position, chunk: usize) -> Vec<v1::FeederMessage> {
-        let start = v1::SnapshotStart {
+    /// As the feeder would send it, in parts of `size` subjects.
+    fn messages(&self, position: Position, size: usize) -> Vec<v1::FeederMessage> {
+        let start = v1::Start {
             format: FORMAT,
             position: Some((&position).into()),
+            from: None,
             key: key().as_bytes().to_vec().into(),
-            bindings: self.bindings.iter().map(v1::Binding::from).collect(),
-            terms: states(&self.terms),
-            entries: self.entries.len() as u64,
+            bindings: Some(bindings(&self.bindings)),
+            terms: Some(states(&self.terms)),
+            subjects: self.entries.len() as u64,
         };
-        let all: Vec<_> = self
-            .entries
-            .iter()
-            .map(|(subject, set)| (*subject, set))
-            .collect();
-        let chunks = all.chunks(chunk).map(|some| {
-            Message::SnapshotChunk(v1::SnapshotChunk {
-                entries: Some(entries::encode(some.iter().copied())),
-            })
-        });
-        let end = v1::SnapshotEnd {
-            digest: digest_of(self, position),
-        };
-        [Message::SnapshotStart(start)]
-            .into_iter()
-            .chain(chunks)
-            .chain([Message::SnapshotEnd(end)])
-            .map(wrap)
-            .collect()
+        let changed = self.entries.iter().map(|(subject, set)| (*subject, set));
+        in_parts(
+            start,
+            changed.collect(),
+            &[],
+            size,
+            digest_of(self, position),
+        )
     }
 
-    /// What brings `self`, held at `from`, to `other` at `to`.
-    fn delta(&self, from: u64, other: &Content, to: Position) -> v1::Delta {
+    /// What brings `self`, held at `from`, to `other` at `to`, in parts of `size` subjects.
+    fn changes(
+        &self,
+        from: u64,
+        other: &Content,
+        to: Position,
+        size: usize,
+    ) -> Vec<v1::FeederMessage> {
         let changed = other
             .entries
             .iter()
             .filter(|(subject, set)| self.entries.get(*subject) != Some(set));
-        let removed = self
-            .entries
-            .keys()
-            .filter(|subject| !other.entries.contains_key(*subject));
-        v1::Delta {
+        let changed: Vec<_> = changed.map(|(subject, set)| (*subject, set)).collect();
+        let removed = self.entries.keys().copied();
+        let removed: Vec<_> = removed
+            .filter(|subject| !other.entries.contains_key(subject))
+            .collect();
+        let start = v1::Start {
             format: FORMAT,
-            from,
-            to: Some((&to).into()),
-            bindings: (self.bindings != other.bindings).then(|| v1::BindingList {
-                bindings: other.bindings.iter().map(v1::Binding::from).collect(),
-            }),
-            terms: (self.terms != other.terms).then(|| v1::TermStateList {
-                states: states(&other.terms),
-            }),
-            changed: Some(entries::encode(
-                changed.map(|(subject, set)| (*subject, set)),
-            )),
-            removed: removed
-                .flat_map(|subject| subject.0)
-                .collect::<Vec<u8>>()
-                .into(),
-            digest: digest_of(other, to),
+            position: Some((&to).into()),
+            from: Some(from),
+            key: Default::default(),
+            bindings: (self.bindings != other.bindings).then(|| bindings(&other.bindings)),
+            terms: (self.terms != other.terms).then(|| states(&other.terms)),
+            subjects: (changed.len() + removed.len()) as u64,
+        };
+        in_parts(start, changed, &removed, size, digest_of(other, to))
+    }
+
+    /// The same in one message.
+    fn delta(&self, from: u64, other: &Content, to: Position) -> v1::Update {
+        match self.changes(from, other, to, usize::MAX).remove(0).message {
+            Some(Message::Update(update)) => update,
+            other => panic!("{other:?}"),
         }
     }
 }
 
-fn states(terms: &[TermState]) -> Vec<i32> {
-    terms
-        .iter()
-        .map(|state| v1::TermState::from(*state).into())
+/// The pieces of an update: what is changed first, then what is removed.
+fn in_parts(
+    start: v1::Start,
+    changed: Vec<(SubjectDigest, &TermSet)>,
+    removed: &[SubjectDigest],
+    size: usize,
+    digest: prost::bytes::Bytes,
+) -> Vec<v1::FeederMessage> {
+    let mut writer = PartWriter::default();
+    let mut parts: Vec<v1::Part> = Vec::new();
+    if size == usize::MAX {
+        parts.push(writer.part(changed, removed.iter().copied()));
+    } else {
+        for some in changed.chunks(size) {
+            parts.push(writer.part(some.iter().copied(), []));
+        }
+        for some in removed.chunks(size) {
+            parts.push(writer.part([], some.iter().copied()));
+        }
+    }
+    let mut pieces: Vec<v1::Update> = parts
+        .into_iter()
+        .map(|part| v1::Update {
+            part: Some(part),
+            ..Default::default()
+        })
+        .collect();
+    if pieces.is_empty() {
+        pieces.push(v1::Update::default());
+    }
+    pieces.first_mut().unwrap().start = Some(start);
+    pieces.last_mut().unwrap().end = Some(v1::End { digest });
+    pieces
+        .into_iter()
+        .map(|piece| wrap(Message::Update(piece)))
         .collect()
+}
+
+fn bindings(all: &[Binding]) -> v1::BindingList {
+    v1::BindingList {
+        bindings: all.iter().map(v1::Binding::from).collect(),
+    }
+}
+
+fn states(terms: &[TermState]) -> v1::TermStateList {
+    let states = terms.iter().map(|state| v1::TermState::from(*state).into());
+    v1::TermStateList {
+        states: states.collect(),
+    }
 }
 
 fn digest_of(content: &Content, position: Position) -> prost::bytes::Bytes {
@@ -203,7 +246,7 @@ struct Vm {
 impl Vm {
     fn empty() -> Vm {
         Vm {
-            replica: Replica::new(scope()),
+            replica: Replica::new(scope(), 1 << 20),
             highest: HighWater::default(),
         }
     }
@@ -218,8 +261,8 @@ impl Vm {
         self.replica.receive(message, &mut self.highest)
     }
 
-    fn delta(&mut self, delta: v1::Delta) -> Result<Received, Rejection> {
-        self.take(wrap(Message::Delta(delta)))
+    fn delta(&mut self, delta: v1::Update) -> Result<Received, Rejection> {
+        self.take(wrap(Message::Update(delta)))
     }
 
     fn load(&mut self, content: &Content, position: Position) -> Result<Received, Rejection> {
@@ -247,7 +290,7 @@ impl Vm {
         assert_eq!((self.seen(), self.highest.position().copied()), before);
     }
 
-    fn refuses_delta(&mut self, delta: v1::Delta, reason: Reason) {
-        self.refuses(wrap(Message::Delta(delta)), reason);
+    fn refuses_delta(&mut self, delta: v1::Update, reason: Reason) {
+        self.refuses(wrap(Message::Update(delta)), reason);
     }
 }

@@ -37,7 +37,7 @@ enum Step {
     /// The whole content, in chunks.
     Snapshot,
     /// What leads from the content that is held to another, said to be from a revision so many above the held one.
-    Delta(u64),
+    Delta(u64, usize),
 }
 
 /// Messages that are right, or nearly: of some the order, the position or a byte is wrong.
@@ -53,9 +53,9 @@ struct Turn {
 impl Turn {
     fn messages(&self, vm: &Vm) -> Vec<v1::FeederMessage> {
         let mut messages = match (&self.step, vm.seen()) {
-            (Step::Delta(off), Some((held, position, _))) => {
-                let delta = held.delta(position.revision + off, &self.content, self.position);
-                vec![wrap(Message::Delta(delta))]
+            (Step::Delta(off, size), Some((held, position, _))) => {
+                let from = position.revision + off;
+                held.changes(from, &self.content, self.position, *size)
             }
             _ => self.content.messages(self.position, 3),
         };
@@ -79,7 +79,7 @@ impl Turn {
 
 prop_compose! {
     fn turn()(
-        step in prop_oneof![1 => Just(Step::Snapshot), 2 => Just(Step::Delta(0)), 1 => (1u64..3).prop_map(Step::Delta)],
+        step in prop_oneof![1 => Just(Step::Snapshot), 2 => (1usize..9).prop_map(|size| Step::Delta(0, size)), 1 => (1u64..3).prop_map(|off| Step::Delta(off, usize::MAX))],
         content in content(),
         generation in prop_oneof![8 => Just(1u64), 1 => 0u64..3],
         revision in 0u64..12,
@@ -145,16 +145,35 @@ proptest! {
         if let Ok(message) = v1::FeederMessage::decode(bytes.as_slice()) {
             let _ = vm.take(message);
         }
-        if let Ok(wire) = v1::Entries::decode(bytes.as_slice()) {
-            let _ = entries::decode(&wire, TERMS);
-        }
     }
 
     #[test]
-    fn entries_are_read_as_they_were_written(content in content()) {
-        let all: Vec<_> = content.entries.into_iter().collect();
-        let wire = entries::encode(all.iter().map(|(subject, set)| (*subject, set)));
-        prop_assert_eq!(entries::decode(&wire, TERMS), Ok(all));
+    fn what_is_left_of_updates_is_their_content_alone(contents in prop::collection::vec((content(), 1usize..9, any::<bool>()), 1..8)) {
+        let mut held = Content { entries: BTreeMap::new(), ..Content::small() };
+        let mut vm = Vm::holding(&held, at(1, 0));
+        let mut revision = 0;
+        for (next, size, whole) in contents {
+            let mut pieces = held.changes(revision, &next, at(1, revision + 1), size);
+            if !whole {
+                // Cut off: as if it had never come.
+                pieces.pop();
+            }
+            for piece in pieces {
+                vm.take(piece).unwrap();
+            }
+            if whole {
+                revision += 1;
+                held = next;
+            }
+            vm.replica.disconnect();
+            vm.replica.settle(&mut vm.highest);
+        }
+        while !vm.replica.is_settled() {
+            vm.replica.settle(&mut vm.highest);
+        }
+        prop_assert_eq!(vm.seen().map(|seen| seen.0), Some(held.clone()));
+        let distinct: std::collections::BTreeSet<_> = held.entries.values().collect();
+        prop_assert_eq!(vm.replica.snapshot().unwrap().distinct_sets(), distinct.len());
     }
 
     #[test]
