@@ -4,6 +4,7 @@
 //! ledger --directory--> scope (one task a scope: digest, encoded updates) --> stream (one task a filter) --> gRPC
 //! ```
 
+mod admission;
 mod encode;
 #[cfg(test)]
 mod model;
@@ -27,14 +28,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::{Code, Request, Response, Status, Streaming};
 
+use admission::Admission;
 pub use peer::{Peer, PeerMode};
 use scope::Scopes;
+use stream::Patience;
 
 use crate::ledger::Ledger;
 use crate::metrics::FeedMetrics;
 
 /// Bytes of a filter's message at most: a hello with the longest scope.
 const MAX_INBOUND: usize = 2 << 20;
+
+/// Snapshots under way at a time at most.
+const SNAPSHOTS: usize = 32;
 
 /// Messages between a stream's task and its connection.
 const OUTBOUND: usize = 4;
@@ -44,6 +50,8 @@ const OUTBOUND: usize = 4;
 struct Feed {
     ledger: Ledger,
     scopes: Scopes,
+    admission: Admission,
+    patience: Patience,
     peers: PeerMode,
     metrics: FeedMetrics,
     rolled_back: AtomicBool,
@@ -102,6 +110,8 @@ impl FeedService {
             feed: Arc::new(Feed {
                 ledger,
                 scopes: Scopes::default(),
+                admission: Admission::new(SNAPSHOTS),
+                patience: Patience::default(),
                 peers,
                 metrics,
                 rolled_back: AtomicBool::new(false),

@@ -15,16 +15,37 @@ use scimesh_proto::wire::v1::feeder_message::Message as ToFilter;
 use scimesh_proto::wire::v1::filter_message::Message as FromFilter;
 use scimesh_proto::wire::v1::nack::Reason;
 use scimesh_proto::wire::{FORMAT, WINDOW, v1};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc::error::SendTimeoutError;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tonic::Status;
 
 use super::Feed;
+use super::admission::Pass;
 use super::encode::{Pieces, message};
 use super::peer::Peer;
 use super::scope::{ScopeFeed, Standing};
 
 /// How long a filter may take to say hello.
 const HELLO: Duration = Duration::from_secs(10);
+
+/// How long is waited for filters that don't go on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// How long a piece may go unanswered before the right to send a snapshot passes on to another stream.
+    pub(super) slow: Duration,
+    /// How long a filter may read nothing of what it is sent.
+    pub(super) stopped: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            slow: Duration::from_secs(5),
+            stopped: Duration::from_secs(30),
+        }
+    }
+}
 
 /// What a stream sends on.
 pub(super) type Outbound = mpsc::Sender<Result<v1::FeederMessage, Status>>;
@@ -38,6 +59,8 @@ struct Follower<'a> {
     _scope: Arc<ScopeFeed>,
     /// The revision that the filter holds, or will when it has applied what is under way.
     sent: Option<u64>,
+    /// A snapshot is due, and must not be sent yet.
+    waits: Option<oneshot::Receiver<Pass>>,
     /// An update that is neither acked nor nacked.
     under_way: Option<UnderWay>,
     /// The newest revision that a pong has named.
@@ -53,6 +76,10 @@ struct UnderWay {
     /// How many were sent, and how many of them were not answered.
     sent: usize,
     unanswered: usize,
+    /// Of a snapshot, until it was taken in or takes too long.
+    pass: Option<Pass>,
+    /// When the last piece was sent.
+    since: Instant,
 }
 
 impl UnderWay {
@@ -64,6 +91,7 @@ impl UnderWay {
         let piece = self.pieces.get(self.sent)?.clone();
         self.sent += 1;
         self.unanswered += 1;
+        self.since = Instant::now();
         Some(piece)
     }
 
@@ -96,7 +124,15 @@ pub(super) async fn serve(
     tracing::info!(%peer, node = node.id, version = node.version, held = follower.sent, "a filter follows");
     loop {
         follower.send_what_is_due().await?;
+        let slow = follower.slow_from();
         tokio::select! {
+            pass = async { follower.waits.as_mut()?.await.ok() }, if follower.waits.is_some() => {
+                follower.waits = None;
+                follower.admitted(pass).await;
+            }
+            () = tokio::time::sleep_until(slow.unwrap_or_else(Instant::now)), if slow.is_some() => {
+                follower.give_way();
+            }
             changed = follower.standing.changed() => {
                 changed.map_err(|_| Status::unavailable("the scope is no longer kept current"))?;
             }
@@ -165,6 +201,7 @@ impl<'a> Follower<'a> {
             standing,
             _scope: scope,
             sent,
+            waits: None,
             under_way: None,
             wanted: 0,
             mended: None,
@@ -179,22 +216,55 @@ impl<'a> Follower<'a> {
             None => true,
             Some(sent) => now.changed_at() > sent || (self.wanted > sent && now.revision() > sent),
         };
-        if due && self.under_way.is_none() {
-            let revision = now.revision();
+        if due && self.under_way.is_none() && self.waits.is_none() {
             let pieces = now.update(self.sent).await;
-            self.count(&pieces);
-            self.sent = Some(revision);
-            self.under_way = Some(UnderWay {
-                revision,
-                pieces,
-                sent: 0,
-                unanswered: 0,
-            });
+            if is_delta(&pieces) || pieces.len() == 1 {
+                self.begin_update(now.revision(), pieces, None);
+            } else {
+                self.waits = Some(self.feed.admission.ask());
+            }
         }
         while let Some(piece) = self.under_way.as_mut().and_then(UnderWay::next) {
             self.send(piece).await?;
         }
         Ok(())
+    }
+
+    /// The snapshot that was due may be sent; by now it may be a newer one, or a delta will do.
+    async fn admitted(&mut self, pass: Option<Pass>) {
+        let now = self.standing.borrow_and_update().clone();
+        if let Some(now) = now {
+            let pieces = now.update(self.sent).await;
+            self.begin_update(now.revision(), pieces, pass);
+        }
+    }
+
+    fn begin_update(&mut self, revision: u64, pieces: Pieces, pass: Option<Pass>) {
+        self.count(&pieces);
+        self.sent = Some(revision);
+        self.under_way = Some(UnderWay {
+            revision,
+            pieces,
+            sent: 0,
+            unanswered: 0,
+            pass,
+            since: Instant::now(),
+        });
+    }
+
+    /// When whoever holds a pass is too slow for it.
+    fn slow_from(&self) -> Option<Instant> {
+        let way = self.under_way.as_ref()?;
+        way.pass
+            .as_ref()
+            .map(|_| way.since + self.feed.patience.slow)
+    }
+
+    /// Goes on without the pass.
+    fn give_way(&mut self) {
+        if let Some(way) = &mut self.under_way {
+            way.pass = None;
+        }
     }
 
     fn count(&self, pieces: &[v1::FeederMessage]) {
@@ -280,8 +350,14 @@ impl<'a> Follower<'a> {
     }
 
     async fn send(&self, message: v1::FeederMessage) -> Result<(), Status> {
-        let sent = self.out.send(Ok(message)).await;
-        sent.map_err(|_| Status::cancelled("the filter is gone"))
+        let sent = self
+            .out
+            .send_timeout(Ok(message), self.feed.patience.stopped)
+            .await;
+        sent.map_err(|error| match error {
+            SendTimeoutError::Timeout(_) => Status::deadline_exceeded("the filter does not read"),
+            SendTimeoutError::Closed(_) => Status::cancelled("the filter is gone"),
+        })
     }
 }
 

@@ -18,6 +18,7 @@ use scimesh_proto::wire::PART_SUBJECTS;
 
 use super::*;
 use crate::directory::{Draft, MemberChange, Refused};
+use crate::feed::admission::Admission;
 use crate::feed::{PeerMode, Scopes};
 use crate::ledger::Ledger;
 use crate::metrics::{CommitMetrics, FeedMetrics};
@@ -35,12 +36,28 @@ struct Feeder {
 
 impl Feeder {
     async fn start() -> Feeder {
+        Feeder::with(Patience::default()).await
+    }
+
+    /// One that does not wait long.
+    async fn impatient() -> Feeder {
+        let moment = Duration::from_millis(50);
+        Feeder::with(Patience {
+            slow: moment,
+            stopped: moment,
+        })
+        .await
+    }
+
+    async fn with(patience: Patience) -> Feeder {
         let dir = tempfile::tempdir().unwrap();
         let (store, directory) = Store::open(dir.path()).unwrap();
         let (ledger, _) = Ledger::start(store, directory, CommitMetrics::default()).unwrap();
         let feed = Arc::new(Feed {
             ledger,
             scopes: Scopes::default(),
+            admission: Admission::new(2),
+            patience,
             peers: PeerMode::Loopback,
             metrics: FeedMetrics::default(),
             rolled_back: AtomicBool::new(false),
@@ -321,6 +338,7 @@ async fn a_pong_names_the_newest_durable_revision_however_far_the_scope_has_come
         standing,
         _scope: feeder.feed.scopes.follow(&feeder.feed.ledger, &scope),
         sent: Some(feeder.position().revision),
+        waits: None,
         under_way: None,
         wanted: 0,
         mended: None,
@@ -555,4 +573,78 @@ async fn an_ack_before_the_last_piece_is_none() {
     let first = filter.applies().await;
     filter.ack(first).await;
     assert_eq!(filter.applies().await, feeder.position());
+}
+
+#[tokio::test]
+async fn snapshots_are_sent_a_few_at_a_time_and_changes_meanwhile() {
+    let feeder = Feeder::start().await;
+    let mut current = Filter::current(&feeder).await;
+    feeder.admit_many(5 * PART_SUBJECTS).await;
+    let first = current.applies().await;
+    current.ack(first).await;
+    // As many as are let in begin, and stop halfway.
+    let mut begun = Vec::new();
+    for _ in 0..2 {
+        let mut filter = Filter::hello(&feeder, replica()).await;
+        filter.hears().await;
+        begun.push(filter);
+    }
+    let mut waits = Filter::hello(&feeder, replica()).await;
+    let mut last = Filter::hello(&feeder, replica()).await;
+    for filter in [&mut waits, &mut last] {
+        filter.pings().await;
+    }
+    // One that is current is served.
+    feeder.admit("ada").await;
+    let second = current.applies().await;
+    assert_eq!(second, feeder.position());
+    current.ack(second).await;
+    // Whoever came last goes first, as soon as one is gone.
+    drop(begun.pop());
+    assert_eq!(last.applies().await, feeder.position());
+    waits.pings().await;
+    last.ack(feeder.position()).await;
+    assert_eq!(waits.applies().await, feeder.position());
+}
+
+#[tokio::test]
+async fn whoever_takes_too_long_over_a_snapshot_keeps_nobody_waiting_and_goes_on() {
+    let feeder = Feeder::impatient().await;
+    feeder.admit_many(5 * PART_SUBJECTS).await;
+    let mut begun = Vec::new();
+    for _ in 0..2 {
+        let mut filter = Filter::hello(&feeder, replica()).await;
+        filter.hears().await;
+        begun.push(filter);
+    }
+    let mut waits = Filter::hello(&feeder, replica()).await;
+    assert_eq!(waits.applies().await, feeder.position());
+    let mut slow = begun.pop().unwrap();
+    slow.replica.disconnect();
+    let piece = slow.hears().await;
+    assert!(slow.replica.receive(piece, &mut slow.highest).is_err());
+    for _ in 0..WINDOW {
+        slow.say(FromFilter::More(v1::More {})).await;
+    }
+    slow.hears().await;
+}
+
+#[tokio::test]
+async fn whoever_reads_nothing_is_let_go() {
+    let feeder = Feeder::impatient().await;
+    let (to_feeder, inbound) = channel(16);
+    let (out, _unread) = channel(1);
+    let feed = feeder.feed.clone();
+    let serving = tokio::spawn(async move {
+        serve(&feed, &Peer::Local, ReceiverStream::new(inbound), &out).await
+    });
+    let hello = FromFilter::Hello(replica().hello(v1::Node::default()));
+    let pings = (0..4).map(|id| FromFilter::Ping(v1::Ping { id, lease_ms: 0 }));
+    for message in [hello].into_iter().chain(pings) {
+        let message = Some(message);
+        let sent = to_feeder.send(Ok(v1::FilterMessage { message }));
+        sent.await.unwrap();
+    }
+    let ended = serving.await.unwrap().unwrap_err();
+    assert_eq!(ended.code(), Code::DeadlineExceeded);
 }
