@@ -645,6 +645,7 @@ async fn whoever_reads_nothing_is_let_go() {
         let sent = to_feeder.send(Ok(v1::FilterMessage { message }));
         sent.await.unwrap();
     }
-    let ended = serving.await.unwrap().unwrap_err();
+    let ended = tokio::time::timeout(PATIENCE, serving).await;
+    let ended = ended.expect("it is waited for").unwrap().unwrap_err();
     assert_eq!(ended.code(), Code::DeadlineExceeded);
 }
