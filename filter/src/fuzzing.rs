@@ -12,9 +12,14 @@ mod spelling;
 
 use std::sync::LazyLock;
 
+use prost::Message as _;
 use scimesh_engine::{
     CanonicalPath, Claim, Claims, Connection, Lease, Mode, Moment, Policy, Reason, Request, decide,
 };
+
+use scimesh_proto::replica::{HighWater, Received, Replica};
+use scimesh_proto::scope::{Scope, Term};
+use scimesh_proto::wire::v1::FeederMessage;
 
 use crate::claims::Token;
 use crate::headers::{Claimed, RequestHeaders};
@@ -172,6 +177,57 @@ pub fn headers(bytes: &[u8]) {
     assert!(!lists_own(&claimed.connection.unwrap_or_default()));
 }
 
+/// What a feeder sends, each message behind its length. Only what is applied changes anything, the position never falls, and what is held says of
+/// itself what is so. (Under the fuzzer digests are not compared: it would never find one.)
+pub fn feed(bytes: &[u8]) {
+    let terms = ["group:a", "group:b", "role:c"].map(Term::parse);
+    let Ok(scope) = Scope::new("corp", terms.into_iter().flatten(), true) else {
+        panic!("a scope");
+    };
+    let mut replica = Replica::new(scope, 1 << 20);
+    let mut highest = HighWater::default();
+    let seen = |replica: &Replica| {
+        let held = replica.snapshot()?;
+        let mut entries: Vec<_> = held.entries().map(|(s, set)| (s, set.clone())).collect();
+        entries.sort_unstable();
+        assert_eq!(held.len(), entries.len());
+        Some((*held.position(), held.digest(), entries))
+    };
+    let mut rest = bytes;
+    while let Ok(message) = FeederMessage::decode_length_delimited(&mut rest) {
+        let before = (seen(&replica), highest.position().copied());
+        let made = match replica.receive(message, &mut highest) {
+            Ok(Received::Applied(position)) => Some(position),
+            _ => {
+                assert_eq!((seen(&replica), highest.position().copied()), before);
+                replica.settle(&mut highest)
+            }
+        };
+        assert!(replica.bytes() <= 2 << 20);
+        match made {
+            Some(position) => {
+                let (_, old) = before;
+                assert!(old.is_none_or(|old| old.order() <= position.order()));
+                assert_eq!(highest.position(), Some(&position));
+                assert_eq!(seen(&replica).map(|(at, ..)| at), Some(position));
+            }
+            None => assert_eq!((seen(&replica), highest.position().copied()), before),
+        }
+    }
+    replica.disconnect();
+    let before = seen(&replica);
+    while !replica.is_settled() {
+        assert_eq!(replica.settle(&mut highest), None);
+    }
+    let after = seen(&replica);
+    assert_eq!(after, before);
+    if let (Some((_, _, mut entries)), Some(held)) = (after, replica.snapshot()) {
+        entries.sort_unstable_by(|(_, a), (_, b)| a.cmp(b));
+        entries.dedup_by(|(_, a), (_, b)| a == b);
+        assert_eq!(held.distinct_sets(), entries.len());
+    }
+}
+
 /// The map's headers, found by places alone.
 fn pairs(map: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     let number = |place: usize| {
@@ -264,6 +320,11 @@ mod tests {
     #[test]
     fn requests_of_the_corpus() {
         corpus("request", request);
+    }
+
+    #[test]
+    fn feeds_of_the_corpus() {
+        corpus("feed", feed);
     }
 
     #[test]

@@ -470,7 +470,8 @@ fn supported(format: u32, position: Position) -> Result<(), Rejection> {
 }
 
 fn verified(got: ContentDigest, announced: &[u8], position: Position) -> Result<(), Rejection> {
-    if ContentDigest::from_bytes(announced)? == got {
+    // What a fuzzer makes up would always end here.
+    if ContentDigest::from_bytes(announced)? == got || cfg!(fuzzing) {
         return Ok(());
     }
     Err(Rejection::new(
