@@ -14,30 +14,30 @@ pub(super) struct Admission(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     free: usize,
-    waiting: Vec<oneshot::Sender<Pass>>,
+    waiting: Vec<oneshot::Sender<Turn>>,
 }
 
-/// The right to send. It passes on when it is dropped.
+/// The right to send. It goes to the next when it is dropped.
 #[derive(Debug)]
-pub(super) struct Pass(Option<Admission>);
+pub(super) struct Turn(Option<Admission>);
 
 impl Admission {
-    /// At most so many passes at a time.
-    pub(super) fn new(passes: usize) -> Admission {
+    /// At most so many turns at a time.
+    pub(super) fn new(turns: usize) -> Admission {
         Admission(Arc::new(Mutex::new(State {
-            free: passes,
+            free: turns,
             waiting: Vec::new(),
         })))
     }
 
     /// Asks for a pass, which comes at once or later. Dropping the receiver withdraws.
-    pub(super) fn ask(&self) -> oneshot::Receiver<Pass> {
+    pub(super) fn ask(&self) -> oneshot::Receiver<Turn> {
         let (give, pass) = oneshot::channel();
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.free > 0 {
             state.free -= 1;
             // It can't be gone yet.
-            let _ = give.send(Pass(Some(self.clone())));
+            let _ = give.send(Turn(Some(self.clone())));
         } else {
             state.waiting.retain(|waiting| !waiting.is_closed());
             state.waiting.push(give);
@@ -46,14 +46,14 @@ impl Admission {
     }
 }
 
-impl Drop for Pass {
+impl Drop for Turn {
     fn drop(&mut self) {
         let Some(admission) = self.0.take() else {
             return;
         };
         let mut state = admission.0.lock().unwrap_or_else(PoisonError::into_inner);
         while let Some(next) = state.waiting.pop() {
-            match next.send(Pass(Some(admission.clone()))) {
+            match next.send(Turn(Some(admission.clone()))) {
                 Ok(()) => return,
                 Err(mut unwanted) => drop(mem::take(&mut unwanted.0)),
             }

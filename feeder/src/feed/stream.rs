@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::Feed;
-use super::admission::Pass;
+use super::admission::Turn;
 use super::encode::{Pieces, message};
 use super::peer::Peer;
 use super::scope::{ScopeFeed, Standing};
@@ -60,7 +60,7 @@ struct Follower<'a> {
     /// The revision that the filter holds, or will when it has applied what is under way.
     sent: Option<u64>,
     /// A snapshot is due, and must not be sent yet.
-    waits: Option<oneshot::Receiver<Pass>>,
+    waits: Option<oneshot::Receiver<Turn>>,
     /// An update that is neither acked nor nacked.
     under_way: Option<UnderWay>,
     /// The newest revision that a pong has named.
@@ -82,7 +82,7 @@ struct UnderWay {
     sent: usize,
     unanswered: usize,
     /// Of a snapshot, until it was taken in or takes too long.
-    pass: Option<Pass>,
+    turn: Option<Turn>,
     /// When the last piece was sent.
     since: Instant,
 }
@@ -131,9 +131,9 @@ pub(super) async fn serve(
         follower.send_what_is_due().await?;
         let slow = follower.slow_from();
         tokio::select! {
-            pass = async { follower.waits.as_mut()?.await.ok() }, if follower.waits.is_some() => {
+            turn = async { follower.waits.as_mut()?.await.ok() }, if follower.waits.is_some() => {
                 follower.waits = None;
-                follower.admitted(pass).await;
+                follower.admitted(turn).await;
             }
             () = tokio::time::sleep_until(slow.unwrap_or_else(Instant::now)), if slow.is_some() => {
                 follower.give_way();
@@ -242,15 +242,15 @@ impl<'a> Follower<'a> {
     }
 
     /// The snapshot that was due may be sent; by now it may be a newer one, or a delta will do.
-    async fn admitted(&mut self, pass: Option<Pass>) {
+    async fn admitted(&mut self, turn: Option<Turn>) {
         let now = self.standing.borrow_and_update().clone();
         if let Some(now) = now {
             let pieces = now.update(self.sent).await;
-            self.begin_update(now.revision(), pieces, pass);
+            self.begin_update(now.revision(), pieces, turn);
         }
     }
 
-    fn begin_update(&mut self, revision: u64, pieces: Pieces, pass: Option<Pass>) {
+    fn begin_update(&mut self, revision: u64, pieces: Pieces, turn: Option<Turn>) {
         self.count(&pieces);
         self.sent = Some(revision);
         self.under_way = Some(UnderWay {
@@ -258,23 +258,23 @@ impl<'a> Follower<'a> {
             pieces,
             sent: 0,
             unanswered: 0,
-            pass,
+            turn,
             since: Instant::now(),
         });
     }
 
-    /// When whoever holds a pass is too slow for it.
+    /// When whoever holds a turn is too slow for it.
     fn slow_from(&self) -> Option<Instant> {
         let way = self.under_way.as_ref()?;
-        way.pass
+        way.turn
             .as_ref()
             .map(|_| way.since + self.feed.patience.slow)
     }
 
-    /// Goes on without the pass.
+    /// Goes on without the turn.
     fn give_way(&mut self) {
         if let Some(way) = &mut self.under_way {
-            way.pass = None;
+            way.turn = None;
         }
     }
 
