@@ -8,6 +8,7 @@
 //! cli --> serve: opens and joins all of these        cli --> admin.sock --> admin
 //! ```
 
+pub mod access;
 pub mod admin;
 pub mod cli;
 pub mod config;
