@@ -17,6 +17,7 @@ mod descriptors;
 pub mod directory;
 pub mod feed;
 pub mod ledger;
+pub mod limits;
 pub mod metrics;
 pub mod policy;
 pub mod schema;

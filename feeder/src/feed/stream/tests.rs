@@ -1,7 +1,5 @@
 //! One stream as a filter meets it: the real replica at one end, a ledger over a database at the other.
 
-use std::sync::atomic::AtomicBool;
-
 use scimesh_proto::binding::{Attribute, Binding, Source};
 use scimesh_proto::position::Proof;
 use scimesh_proto::replica::{HighWater, Received, Replica};
@@ -16,7 +14,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::directory::{Draft, MemberChange, Refused};
-use crate::feed::{PeerMode, Scopes};
+use crate::feed::{Limits, Peer, PeerMode};
 use crate::ledger::Ledger;
 use crate::metrics::{CommitMetrics, FeedMetrics};
 use crate::store::Store;
@@ -36,13 +34,9 @@ impl Feeder {
         let dir = tempfile::tempdir().unwrap();
         let (store, directory) = Store::open(dir.path()).unwrap();
         let (ledger, _) = Ledger::start(store, directory, CommitMetrics::default()).unwrap();
-        let feed = Arc::new(Feed {
-            ledger,
-            scopes: Scopes::default(),
-            peers: PeerMode::Loopback,
-            metrics: FeedMetrics::default(),
-            rolled_back: AtomicBool::new(false),
-        });
+        let limits = Limits::default();
+        let metrics = FeedMetrics::default();
+        let feed = Arc::new(Feed::new(ledger, PeerMode::Loopback, limits, metrics));
         let mut feeder = Feeder {
             feed,
             group: Uuid::nil(),
@@ -114,7 +108,8 @@ impl Filter {
         let (out, from_feeder) = channel(16);
         let feed = feeder.feed.clone();
         let serving = tokio::spawn(async move {
-            serve(&feed, &Peer::Local, ReceiverStream::new(inbound), &out).await
+            let pass = feed.gate.enter(Peer::Local, || feed.rules()).unwrap();
+            serve(&feed, &pass, ReceiverStream::new(inbound), &out).await
         });
         Filter {
             to_feeder,
