@@ -8,6 +8,7 @@
 //! cli --> serve: opens and joins all of these        cli --> admin.sock --> admin
 //! ```
 
+pub mod access;
 pub mod admin;
 pub mod cli;
 pub mod config;
@@ -16,6 +17,7 @@ mod descriptors;
 pub mod directory;
 pub mod feed;
 pub mod ledger;
+pub mod limits;
 pub mod metrics;
 pub mod policy;
 pub mod schema;

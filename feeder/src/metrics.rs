@@ -18,6 +18,8 @@ pub struct Metrics {
     pub commits: CommitMetrics,
     /// Of the feed.
     pub feed: FeedMetrics,
+    /// Of servers' certificates.
+    pub tls: TlsMetrics,
 }
 
 /// What the SCIM server counts.
@@ -135,9 +137,15 @@ pub struct FeedMetrics {
     pub acks: Counter,
     pub(crate) nacks: Family<Reason, Counter>,
     pub(crate) closed: Family<Reason, Counter>,
+    pub(crate) refused: Family<Reason, Counter>,
 }
 
 impl FeedMetrics {
+    /// A peer was not let in, or not any longer; `reason` is the word of an enum.
+    pub fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&Reason { reason }).inc();
+    }
+
     /// A filter rejected an update; `reason` is the word of an enum, never the filter's own.
     pub fn nacked(&self, reason: &'static str) {
         self.nacks.get_or_create(&Reason { reason }).inc();
@@ -146,6 +154,33 @@ impl FeedMetrics {
     /// The feeder refused or ended a stream; `reason` is the word of an enum.
     pub fn closed(&self, reason: &'static str) {
         self.closed.get_or_create(&Reason { reason }).inc();
+    }
+}
+
+/// What is counted of servers' certificates.
+#[derive(Debug, Clone, Default)]
+pub struct TlsMetrics {
+    pub(crate) reloads: Family<Reload, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct Reload {
+    server: &'static str,
+    outcome: &'static str,
+}
+
+impl TlsMetrics {
+    /// The files of a server were other ones; `outcome` is `done` or `failed`.
+    pub fn reloaded(&self, server: &'static str, outcome: &'static str) {
+        let reload = Reload { server, outcome };
+        self.reloads.get_or_create(&reload).inc();
+    }
+
+    /// How often that was so.
+    #[cfg(test)]
+    pub(crate) fn count(&self, server: &'static str, outcome: &'static str) -> u64 {
+        let reload = Reload { server, outcome };
+        self.reloads.get_or_create(&reload).get()
     }
 }
 

@@ -9,6 +9,7 @@ use futures::stream;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::access::Rule;
 use crate::config::BindingForm;
 use crate::directory::{Directory, Group, Member, Tenant, User};
 
@@ -28,6 +29,8 @@ enum Line<'a> {
         generation: u64,
         revision: u64,
         bindings: Vec<BindingForm>,
+        /// The rules that let somebody follow this tenant.
+        feed_access: Vec<&'a Rule>,
     },
     #[serde(rename_all = "camelCase")]
     User {
@@ -75,13 +78,15 @@ pub(super) fn body(directory: &Directory, tenant: Arc<Tenant>) -> Body {
     })))
 }
 
-fn head<'a>(directory: &Directory, tenant: &'a Tenant) -> Line<'a> {
+fn head<'a>(directory: &'a Directory, tenant: &'a Tenant) -> Line<'a> {
+    let rules = directory.feed_access().iter();
     Line::Dump {
         format: FORMAT,
         tenant: tenant.name(),
         generation: directory.history().generation,
         revision: directory.revision(),
         bindings: tenant.bindings().cloned().map(BindingForm).collect(),
+        feed_access: rules.filter(|rule| rule.names(tenant.name())).collect(),
     }
 }
 

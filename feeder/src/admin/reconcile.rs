@@ -1,14 +1,16 @@
-//! Brings tenants, bindings and extensions to what a file says, within one command of the ledger: all of it, or nothing.
+//! Brings tenants, bindings, extensions and the rules of the feed to what a file says, within one command of the ledger: all of it, or nothing.
 
 use scimesh_proto::binding::Binding;
 
 use super::wire::Change;
+use crate::access::Rules;
 use crate::config::{BindingForm, Desired};
 use crate::directory::{Draft, Refused};
 use crate::schema::Kind;
 
 /// Makes the directory have the tenants of `desired` with exactly their bindings, and exactly their extensions where it says which, and
-/// says what that took. Tenants that it does not name stay as they are, unless `prune`: then they go.
+/// says what that took. Tenants that it does not name stay as they are, unless `prune`: then they go. The rules of who may follow the
+/// feed are those of `desired` where it has any word on them, be it an empty list.
 ///
 /// All that goes, goes first: an issuer may pass from one tenant to another, or from one tenant alone to several that
 /// pin a claim, and no order of single steps by name would always be admitted.
@@ -86,7 +88,20 @@ pub fn reconcile(
             }
         }
     }
+    if let Some(wanted) = &desired.feed_access {
+        changes.extend(feed_access(draft, wanted));
+    }
     Ok(changes)
+}
+
+fn feed_access(draft: &mut Draft, wanted: &Rules) -> Vec<Change> {
+    let held = draft.directory().feed_access().clone();
+    draft.set_feed_access(wanted.clone());
+    let gone = held.iter().filter(|rule| !wanted.contains(rule));
+    let new = wanted.iter().filter(|rule| !held.contains(rule));
+    let gone = gone.map(|rule| Change::FeedAccessRemoved { rule: rule.clone() });
+    gone.chain(new.map(|rule| Change::FeedAccessAdded { rule: rule.clone() }))
+        .collect()
 }
 
 fn unnamed(draft: &Draft, desired: &Desired) -> Vec<String> {
@@ -234,6 +249,42 @@ mod tests {
             (extensions_of(&none, "a").len(), changes),
             (0, vec![removed])
         );
+    }
+
+    #[test]
+    fn the_rules_of_the_feed_are_those_of_the_file_if_it_has_a_word_on_them() {
+        let peers = |directory: &Directory| directory.feed_access().iter().count();
+        let file = "{tenants: {a: {}}, feedAccess: [
+            {peer: 'spiffe://td/x', tenants: [a]}, {peer: 'spiffe://td/y', tenants: [a]}]}";
+        let (two, changes) = apply(&empty(), file, false);
+        assert_eq!((peers(&two), changes.len()), (2, 3));
+        assert_eq!(apply(&two, file, true).1, [], "applied again");
+        let (kept, changes) = apply(&two, "tenants: {a: {}}", true);
+        assert_eq!((peers(&kept), changes.len()), (2, 0));
+
+        let other = "{tenants: {a: {}}, feedAccess: [
+            {peer: 'spiffe://td/y', tenants: [a]}, {peer: 'spiffe://td/x', tenants: [a], terms: [active]}]}";
+        let (narrowed, changes) = apply(&two, other, false);
+        let said: Vec<String> = changes
+            .iter()
+            .map(|change| match change {
+                Change::FeedAccessRemoved { rule } => format!("- {}", rule.describe()),
+                Change::FeedAccessAdded { rule } => format!("+ {}", rule.describe()),
+                other => format!("{other:?}"),
+            })
+            .collect();
+        let expected = [
+            "- spiffe://td/x: every term of a",
+            "+ spiffe://td/x: active of a",
+        ];
+        assert_eq!(said, expected);
+        assert_eq!(
+            narrowed.revision(),
+            two.revision(),
+            "no filter is sent a rule"
+        );
+        let (nobody, changes) = apply(&two, "{tenants: {a: {}}, feedAccess: []}", false);
+        assert_eq!((peers(&nobody), changes.len()), (0, 2));
     }
 
     #[test]

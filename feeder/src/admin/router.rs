@@ -16,7 +16,7 @@ use super::explanation::{Explain, ExplainToken};
 use super::wire::{self, Command};
 use super::{dump, explain, reconcile};
 use crate::config::{BindingForm, ExtensionForm, PinForm};
-use crate::directory::{Directory, Person, Refused, Release, Tenant, Token, TokenHash};
+use crate::directory::{Directory, Draft, Person, Refused, Release, Tenant, Token, TokenHash};
 use crate::ledger::{Committed, Failed, Ledger, Unavailable};
 
 /// The largest file of `apply`, as JSON; other commands are some bytes.
@@ -428,7 +428,18 @@ async fn revoke_token(
 }
 
 async fn apply(ledger: State<Ledger>, asked: Asked<wire::Apply>) -> Done<wire::Apply> {
-    let Json(wire::Apply { desired, prune }) = asked?;
+    let Json(wire::Apply {
+        desired,
+        prune,
+        dry_run,
+    }) = asked?;
+    if dry_run {
+        let directory = ledger.directory();
+        let mut draft = Draft::new(&directory, Timestamp::now());
+        let changes = reconcile(&mut draft, &desired, prune)?;
+        let revision = directory.revision();
+        return Ok(Json(wire::Applied { changes, revision }));
+    }
     let applied = ledger.commit(move |draft| reconcile(draft, &desired, prune));
     let Committed {
         value: changes,

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::access::Rule;
 use crate::config::{BindingForm, Desired, ExtensionForm, PinForm};
 
 /// A command, and what comes back when it was done.
@@ -321,6 +322,9 @@ pub struct Apply {
     pub desired: Desired,
     /// Whether tenants that it does not name are deleted.
     pub prune: bool,
+    /// Only say what would change.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 impl Command for Apply {
@@ -328,7 +332,7 @@ impl Command for Apply {
     type Answer = Applied;
 }
 
-/// What an [`Apply`] changed.
+/// What an [`Apply`] changed, or would.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     /// In the order in which they were made; empty: everything was so already.
@@ -386,6 +390,16 @@ pub enum Change {
         tenant: String,
         /// Its URN.
         urn: String,
+    },
+    /// A rule of who may follow the feed that was not there.
+    FeedAccessAdded {
+        /// Which.
+        rule: Rule,
+    },
+    /// A rule of who may follow the feed that the file does not have.
+    FeedAccessRemoved {
+        /// Which.
+        rule: Rule,
     },
 }
 

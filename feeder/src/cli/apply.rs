@@ -19,6 +19,9 @@ pub(super) struct ApplyArgs {
     /// Delete the tenants that the file does not name, with all that is theirs
     #[arg(long, env = "SCIMESH_PRUNE", value_parser = BoolishValueParser::new())]
     prune: bool,
+    /// Change nothing, and print what would be changed
+    #[arg(long, env = "SCIMESH_DRY_RUN", value_parser = BoolishValueParser::new())]
+    dry_run: bool,
     #[command(flatten)]
     output: OutputArg,
 }
@@ -29,17 +32,18 @@ impl ApplyArgs {
         let command = Apply {
             desired,
             prune: self.prune,
+            dry_run: self.dry_run,
         };
         let applied = client.call(&command).await?;
         match self.output.output {
             Output::Json => output::json(&applied)?,
-            Output::Table => report(&applied)?,
+            Output::Table => report(&applied, self.dry_run)?,
         }
         Ok(())
     }
 }
 
-fn report(applied: &Applied) -> std::io::Result<()> {
+fn report(applied: &Applied, dry_run: bool) -> std::io::Result<()> {
     for change in &applied.changes {
         line(&match change {
             Change::TenantCreated { tenant } => format!("tenant {tenant}: created"),
@@ -62,7 +66,17 @@ fn report(applied: &Applied) -> std::io::Result<()> {
             Change::ExtensionRemoved { tenant, urn } => {
                 format!("tenant {tenant}: extension {urn} removed")
             }
+            Change::FeedAccessAdded { rule } => format!("feed access added: {}", rule.describe()),
+            Change::FeedAccessRemoved { rule } => {
+                format!("feed access removed: {}", rule.describe())
+            }
         })?;
+    }
+    if dry_run && !applied.changes.is_empty() {
+        let count = applied.changes.len();
+        return line(&format!(
+            "nothing was changed: this is what --dry-run says would be ({count})"
+        ));
     }
     match applied.changes.len() {
         1 => line(&format!("1 change (revision {})", applied.revision)),

@@ -13,7 +13,9 @@ use tracing::info;
 use super::log::LogArgs;
 use crate::config::Desired;
 use crate::descriptors;
-use crate::scim::{Limit, Limits, Setting};
+use crate::feed;
+use crate::limits::{Named, Setting};
+use crate::scim;
 use crate::serve::{self, Addresses, FeedEndpoint, ScimEndpoint, Settings};
 use crate::tls::{IdentityFiles, MutualFiles};
 
@@ -61,9 +63,19 @@ pub(super) struct ServeArgs {
         env = "SCIMESH_SCIM_LIMIT",
         value_name = "NAME=VALUE",
         value_delimiter = ',',
-        long_help = limits_help()
+        long_help = limits_help::<scim::Limit>("the SCIM server", |limit| scim::Limits::default().get(limit))
     )]
-    scim_limit: Vec<Setting>,
+    scim_limit: Vec<scim::Setting>,
+
+    /// A limit of the feed; repeatable, and in the variable separated by commas
+    #[arg(
+        long,
+        env = "SCIMESH_FEED_LIMIT",
+        value_name = "NAME=VALUE",
+        value_delimiter = ',',
+        long_help = limits_help::<feed::Limit>("the feed", |limit| feed::Limits::default().get(limit))
+    )]
+    feed_limit: Vec<feed::Setting>,
 
     /// Certificate chain of the SCIM server, PEM
     #[arg(
@@ -117,9 +129,13 @@ impl ServeArgs {
     }
 
     fn settings(self, data_dir: PathBuf) -> anyhow::Result<Settings> {
-        let mut limits = Limits::default();
+        let mut scim_limits = scim::Limits::default();
         for Setting { limit, value } in self.scim_limit {
-            limits.set(limit, value);
+            scim_limits.set(limit, value);
+        }
+        let mut feed_limits = feed::Limits::default();
+        for Setting { limit, value } in self.feed_limit {
+            feed_limits.set(limit, value);
         }
         let scim_tls = self.scim_tls_cert.zip(self.scim_tls_key);
         let feed_tls = self
@@ -133,7 +149,7 @@ impl ServeArgs {
                 tls: scim_tls.map(|(cert, key)| IdentityFiles { cert, key }),
                 behind_tls_proxy: self.behind_tls_proxy,
                 base_url: self.scim_base_url,
-                limits,
+                limits: scim_limits,
             },
             feed: FeedEndpoint {
                 listen: self.feed_listen,
@@ -142,6 +158,7 @@ impl ServeArgs {
                     client_ca,
                 }),
                 behind_sidecar: self.feed_behind_sidecar,
+                limits: feed_limits,
             },
             admin_listen: self.admin_listen,
             name_hold: self.name_hold,
@@ -150,12 +167,18 @@ impl ServeArgs {
     }
 }
 
-/// Every limit with its default.
-fn limits_help() -> String {
-    let mut help = "A limit of the SCIM server; repeatable, and in the variable separated by commas. What is beyond one is refused, by an error that names it. Names and defaults:\n".to_owned();
-    for limit in Limit::ALL {
-        let off = if limit.can_be_off() { "; 0: none" } else { "" };
-        let (name, value, of) = (limit.name(), Limits::default().get(*limit), limit.of());
+/// Every limit of a server with its default.
+fn limits_help<L: Named>(server: &str, default: impl Fn(L) -> usize) -> String {
+    let mut help = format!(
+        "A limit of {server}; repeatable, and in the variable separated by commas. What is beyond one is refused, by an error that names it. Names and defaults:\n"
+    );
+    for limit in L::ALL {
+        let off = if *limit.range().start() == 0 {
+            "; 0: none"
+        } else {
+            ""
+        };
+        let (name, value, of) = (limit.name(), default(*limit), limit.of());
         help.push_str(&format!("\n  {name}={value}  {of}{off}"));
     }
     help

@@ -14,6 +14,9 @@
 //!     extensions:                         # as they are, if absent
 //!     - resource: User
 //!       schema: { id: "urn:example:badge", attributes: [{ name: number, type: integer }] }
+//! feedAccess:                           # as it is, if absent
+//! - peer: spiffe://cluster.local/ns/shop/sa/*
+//!   tenants: [corp]
 //! ```
 //!
 //! The same shapes travel between the command line and the feeder (`admin::wire`).
@@ -29,6 +32,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub use binding::{BindingForm, DEFAULT_ATTRIBUTE, DEFAULT_CLAIM, PinForm, unknown_attribute};
 
+use crate::access::Rules;
 use crate::schema::{Kind, Schema};
 
 /// A file with a terabyte of tenants is a mistake; no more than this is read.
@@ -40,6 +44,14 @@ const MAX_FILE_BYTES: u64 = 16 << 20;
 pub struct Desired {
     /// By name.
     pub tenants: BTreeMap<String, DesiredTenant>,
+    /// All rules of who may follow what of the feed: others are removed. None: they stay as they are.
+    #[serde(
+        default,
+        deserialize_with = "there",
+        rename = "feedAccess",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub feed_access: Option<Rules>,
 }
 
 /// One tenant that shall be.
@@ -52,7 +64,7 @@ pub struct DesiredTenant {
     /// All of the schemas that it defines: others that it has are removed. None: they stay as they are.
     #[serde(
         default,
-        deserialize_with = "list",
+        deserialize_with = "there",
         skip_serializing_if = "Option::is_none"
     )]
     pub extensions: Option<Vec<ExtensionForm>>,
@@ -69,8 +81,8 @@ pub struct ExtensionForm {
 }
 
 /// A list that is there. One whose items were commented out is null, and an error: it might mean none of them, or as they are.
-fn list<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<ExtensionForm>>, D::Error> {
-    Vec::deserialize(from).map(Some)
+fn there<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(from).map(Some)
 }
 
 /// Why a file says nothing that could be applied.
@@ -258,6 +270,22 @@ mod tests {
                 "tenants:\n  corp:\n    bindings:\n    - issuer: i\n      pin: { claim: tid }\n",
                 "line 5",
                 "value",
+            ),
+            ("tenants: {}\nfeedAccess:\n", "line 2", "feedAccess"),
+            (
+                "tenants: {}\nfeedAccess:\n- peer: spiffe://td/x\n",
+                "line 3",
+                "tenants",
+            ),
+            (
+                "tenants: {}\nfeedAccess:\n- peer: spiffe://td/x\n  tenants: [corp]\n  term: [active]\n",
+                "line 5",
+                "term",
+            ),
+            (
+                "tenants: {}\nfeedAccess:\n- peer: spiffe://td/x\n  tenants: [corp]\n- peer: spiffe://*/x\n  tenants: [corp]\n",
+                "line 3",
+                "feedAccess[1].peer",
             ),
         ] {
             let why = Desired::parse(text).unwrap_err();

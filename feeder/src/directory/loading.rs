@@ -14,6 +14,7 @@ use super::tenant::Tenant;
 use super::token::Token;
 use super::user::{Slot, User};
 use super::{Directory, Keys};
+use crate::access::Rules;
 use crate::schema::{Kind, Schema};
 
 /// A directory in the loading. Give it tenants first, and groups before their members.
@@ -94,6 +95,10 @@ impl Loading {
         if let Some(tenant) = self.tenants.get_mut(&tenant) {
             tenant.put_release(release, at);
         }
+    }
+
+    pub(crate) fn feed_access(&mut self, rules: Rules) {
+        self.directory.feed_access = Arc::new(rules);
     }
 
     pub(crate) fn change(&mut self, change: Change) {

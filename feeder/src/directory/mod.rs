@@ -4,6 +4,7 @@
 //! Directory
 //!   +- tenants   name -> Tenant: users, groups, bindings, and indexes over them
 //!   +- tokens    hash -> Token
+//!   +- access    who may follow what of the feed
 //!   +- changes   what each of the latest revisions touched
 //! ```
 //!
@@ -44,6 +45,8 @@ pub use token::{Token, TokenHash};
 pub use touched::{Touch, touched_names};
 pub use user::{Attributes, Identity, MAX_NAME_BYTES, Meta, Slot, User, fold};
 
+use crate::access::Rules;
+
 /// The keys of one database. They are made with it and never change.
 #[derive(Debug, Clone)]
 pub struct Keys {
@@ -64,6 +67,7 @@ pub struct Directory {
     tenants: OrdMap<Arc<str>, Arc<Tenant>>,
     tokens: HashMap<TokenHash, Token>,
     changes: ChangeLog,
+    feed_access: Arc<Rules>,
     name_hold: SignedDuration,
 }
 
@@ -82,6 +86,7 @@ impl Directory {
             tenants: OrdMap::new(),
             tokens: HashMap::new(),
             changes: ChangeLog::default(),
+            feed_access: Arc::default(),
             name_hold: DEFAULT_NAME_HOLD,
         }
     }
@@ -171,6 +176,11 @@ impl Directory {
     pub fn tokens_of(&self, tenant: &str) -> impl Iterator<Item = &Token> {
         let tokens = self.tokens.values();
         tokens.filter(move |token| &*token.tenant == tenant)
+    }
+
+    /// Who may follow what of the feed. The same pointer, the same rules.
+    pub fn feed_access(&self) -> &Arc<Rules> {
+        &self.feed_access
     }
 
     pub(crate) fn change_log(&self) -> &ChangeLog {

@@ -4,8 +4,10 @@
 //! ledger --directory--> scope (one task a scope: digest, encoded updates) --> stream (one task a filter) --> gRPC
 //! ```
 
+mod access;
 mod admission;
 mod encode;
+mod limits;
 #[cfg(test)]
 mod model;
 mod peer;
@@ -26,13 +28,19 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tonic::metadata::MetadataMap;
 use tonic::{Code, Request, Response, Status, Streaming};
 
+pub(crate) use access::Connection;
+pub use access::Refusal;
+use access::{Gate, Pass};
 use admission::Admission;
-pub use peer::{Peer, PeerMode};
+pub use limits::{Limit, Limits, Setting};
+pub use peer::{Caller, Certified, Peer, PeerMode, Unidentified, certified};
 use scope::Scopes;
 use stream::Patience;
 
+use crate::access::Rules;
 use crate::ledger::Ledger;
 use crate::metrics::FeedMetrics;
 
@@ -53,11 +61,30 @@ struct Feed {
     admission: Admission,
     patience: Patience,
     peers: PeerMode,
+    gate: Arc<Gate>,
     metrics: FeedMetrics,
     rolled_back: AtomicBool,
 }
 
 impl Feed {
+    fn new(ledger: Ledger, peers: PeerMode, limits: Limits, metrics: FeedMetrics) -> Feed {
+        let rules = ledger.directory().feed_access().clone();
+        Feed {
+            gate: Arc::new(Gate::new(rules, limits, metrics.clone())),
+            ledger,
+            scopes: Scopes::default(),
+            admission: Admission::new(SNAPSHOTS),
+            patience: Patience::default(),
+            peers,
+            metrics,
+            rolled_back: AtomicBool::new(false),
+        }
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        self.ledger.directory().feed_access().clone()
+    }
+
     /// Where a filter that shows this position stands in this database: the revision to go on from, or none if it must
     /// start over. An error if the position can't be followed up.
     fn place(&self, held: &Position) -> Result<Option<u64>, Status> {
@@ -105,17 +132,14 @@ pub struct FeedService {
 
 impl FeedService {
     /// A service over `ledger` for peers that are known by `peers`.
-    pub fn new(ledger: Ledger, peers: PeerMode, metrics: FeedMetrics) -> FeedService {
+    pub fn new(
+        ledger: Ledger,
+        peers: PeerMode,
+        limits: Limits,
+        metrics: FeedMetrics,
+    ) -> FeedService {
         FeedService {
-            feed: Arc::new(Feed {
-                ledger,
-                scopes: Scopes::default(),
-                admission: Admission::new(SNAPSHOTS),
-                patience: Patience::default(),
-                peers,
-                metrics,
-                rolled_back: AtomicBool::new(false),
-            }),
+            feed: Arc::new(Feed::new(ledger, peers, limits, metrics)),
             streams: TaskTracker::new(),
             closing: CancellationToken::new(),
         }
@@ -141,11 +165,49 @@ impl FeedService {
         self.feed.rolled_back()
     }
 
+    /// Lets every change of the rules of `feedAccess` hold for the streams that are open, until `stop`.
+    pub async fn follow_rules(self, stop: CancellationToken) {
+        let mut directories = self.feed.ledger.watch();
+        loop {
+            let rules = directories.borrow_and_update().feed_access().clone();
+            self.feed.gate.set_rules(&rules);
+            tokio::select! {
+                () = stop.cancelled() => return,
+                // The writer ends the process when it ends early.
+                _ = directories.changed() => {}
+            }
+        }
+    }
+
+    /// Counts a connection by whom its certificate names, until what comes back is dropped. A connection of nobody's counts for
+    /// nobody: its streams are refused.
+    pub(crate) fn connect(&self, certified: &Certified) -> Result<Option<Connection>, Refusal> {
+        let Ok(peer) = certified else {
+            return Ok(None);
+        };
+        self.feed.gate.connect(peer.clone()).map(Some)
+    }
+
     /// Ends every stream, and returns when all have ended.
     pub async fn close(&self) {
         self.closing.cancel();
         self.streams.close();
         self.streams.wait().await;
+    }
+}
+
+impl FeedService {
+    fn enter(&self, caller: Option<&Caller>, metadata: &MetadataMap) -> Result<Pass, Status> {
+        let gate = &self.feed.gate;
+        let certified = caller.and_then(|caller| caller.certified.as_ref());
+        let peer = peer::identify(self.feed.peers, certified, metadata);
+        let peer = peer.map_err(|why| {
+            let from = caller.map(|caller| caller.address.to_string());
+            gate.refuse(from.as_deref().unwrap_or("unknown"), None, &why.into())
+        })?;
+        let name = peer.to_string();
+        let entered = gate.enter(peer, || self.feed.rules());
+        entered.map_err(|why| gate.refuse(&name, None, &why))
     }
 }
 
@@ -157,22 +219,24 @@ impl v1::feed_server::Feed for FeedService {
         &self,
         request: Request<Streaming<v1::FilterMessage>>,
     ) -> Result<Response<Self::StreamStream>, Status> {
-        let peer = peer::identify(self.feed.peers, request.metadata());
-        let peer = peer.inspect_err(|status| {
-            tracing::warn!(reason = status.message(), "a stream was refused");
-            self.feed.metrics.closed(status_word(status));
-        })?;
+        let caller = request.extensions().get::<Caller>();
+        let pass = self
+            .enter(caller, request.metadata())
+            .inspect_err(|status| {
+                self.feed.metrics.closed(status_word(status));
+            })?;
         let (out, outbound) = mpsc::channel(OUTBOUND);
         let feed = self.feed.clone();
         let closing = self.closing.clone();
         let inbound = request.into_inner();
         self.streams.spawn(async move {
             let ended = tokio::select! {
-                ended = stream::serve(&feed, &peer, inbound, &out) => ended,
+                ended = stream::serve(&feed, &pass, inbound, &out) => ended,
+                status = pass.revoked() => Err(status),
                 () = closing.cancelled() => Err(Status::unavailable("the feeder is shutting down")),
             };
             if let Err(status) = ended {
-                tracing::info!(%peer, reason = status.message(), "a stream ended");
+                tracing::info!(peer = %pass.peer(), reason = status.message(), "a stream ended");
                 feed.metrics.closed(status_word(&status));
                 // A reader that has stopped reading is not waited for.
                 let _ = out.try_send(Err(status));
@@ -190,6 +254,7 @@ fn status_word(status: &Status) -> &'static str {
         Code::FailedPrecondition => "failed_precondition",
         Code::InvalidArgument => "invalid_argument",
         Code::PermissionDenied => "permission_denied",
+        Code::ResourceExhausted => "resource_exhausted",
         Code::Unauthenticated => "unauthenticated",
         Code::Unavailable => "unavailable",
         _ => "other",

@@ -1,13 +1,18 @@
 //! Who is at the other end of a stream.
 //!
 //! The peer is known by mutual TLS: the feed's own, or that of the sidecar in front of it, which appends the caller to
-//! `x-forwarded-client-cert` (XFCC). Only the last element of that header is the sidecar's word; whatever stands before
-//! it, the client may have written.
+//! `x-forwarded-client-cert` (XFCC). Either way it is a SPIFFE id, the only URI of its certificate. Only the last element of
+//! that header is the sidecar's word; whatever stands before it, the client may have written.
 
 use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
 
-use tonic::Status;
+use rustls::pki_types::CertificateDer;
+use scimesh_proto::spiffe::trust_domain;
 use tonic::metadata::MetadataMap;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// Where the feed listens, and so how a peer is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,10 +30,18 @@ pub enum PeerMode {
 pub enum Peer {
     /// A process on this machine.
     Local,
-    /// A workload with a certificate that the sidecar verified: its SPIFFE id.
-    Workload(String),
-    /// Whoever holds a certificate that the feed's client authority signed.
-    Certificate,
+    /// A workload by its SPIFFE id, from a certificate that the feed or its sidecar verified.
+    Workload(Arc<str>),
+}
+
+impl Peer {
+    /// The workload's SPIFFE id.
+    pub fn id(&self) -> Option<&Arc<str>> {
+        match self {
+            Peer::Local => None,
+            Peer::Workload(id) => Some(id),
+        }
+    }
 }
 
 impl fmt::Display for Peer {
@@ -36,40 +49,109 @@ impl fmt::Display for Peer {
         match self {
             Peer::Local => f.write_str("local"),
             Peer::Workload(id) => f.write_str(id),
-            Peer::Certificate => f.write_str("certificate"),
         }
     }
+}
+
+/// Why nobody knows who a peer is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unidentified {
+    /// A header of the peer's that would name it, where no sidecar was declared.
+    #[error("{XFCC} without --feed-behind-sidecar: a proxy in front of the feed must be declared")]
+    Undeclared,
+    /// The sidecar names nobody.
+    #[error(
+        "the sidecar says of no workload that it verified it: {XFCC} ends with no element that has one URI, a SPIFFE id"
+    )]
+    Unnamed,
+    /// The connection came without a certificate that was verified.
+    #[error("no client certificate")]
+    NoCertificate,
+    /// The certificate can't be read.
+    #[error("the client's certificate: {0}")]
+    Unreadable(String),
+    /// The certificate's URIs are not one.
+    #[error(
+        "the client's certificate has {0} URIs among its subject alternative names: a workload's has one, its SPIFFE id"
+    )]
+    Uris(usize),
+    /// The certificate's URI is something else.
+    #[error("the client's certificate names {0:?}, which is no workload's SPIFFE id")]
+    NoSpiffeId(String),
 }
 
 const XFCC: &str = "x-forwarded-client-cert";
 
-/// Who opened a stream with this metadata.
-pub(super) fn identify(mode: PeerMode, metadata: &MetadataMap) -> Result<Peer, Status> {
-    let lines: Result<Vec<&str>, _> = metadata
-        .get_all(XFCC)
+/// Whom the certificate of a connection names.
+pub type Certified = Result<Arc<str>, Unidentified>;
+
+/// Where a connection comes from; each of its streams has this as an extension.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The other end: for people.
+    pub address: SocketAddr,
+    /// Whom its certificate names, where the feed does TLS itself.
+    pub certified: Option<Certified>,
+}
+
+/// Whom the first of a verified chain of certificates names.
+pub fn certified(chain: Option<&[CertificateDer<'_>]>) -> Certified {
+    let certificate = chain.and_then(<[_]>::first);
+    let certificate = certificate.ok_or(Unidentified::NoCertificate)?;
+    let unreadable = |error: &dyn fmt::Display| Unidentified::Unreadable(error.to_string());
+    let (_, parsed) = X509Certificate::from_der(certificate).map_err(|error| unreadable(&error))?;
+    let names = parsed.subject_alternative_name();
+    let names = names.map_err(|error| unreadable(&error))?;
+    let names = names.map_or(&[][..], |names| &names.value.general_names);
+    // What can't be read may be a URI too.
+    let uris: Vec<Option<&str>> = names
         .iter()
-        .map(|line| line.to_str())
+        .filter_map(|name| match name {
+            GeneralName::URI(uri) => Some(Some(*uri)),
+            GeneralName::Invalid(..) => Some(None),
+            _ => None,
+        })
         .collect();
-    let lines = lines.map_err(|_| Status::permission_denied(format!("{XFCC} is not text")))?;
+    match uris.as_slice() {
+        [Some(uri)] => spiffe_id(uri).ok_or_else(|| Unidentified::NoSpiffeId((*uri).to_owned())),
+        [None] => Err(Unidentified::Unreadable(
+            "one of its subject alternative names".to_owned(),
+        )),
+        others => Err(Unidentified::Uris(others.len())),
+    }
+}
+
+fn spiffe_id(uri: &str) -> Option<Arc<str>> {
+    trust_domain(uri.as_bytes()).map(|_| uri.into())
+}
+
+/// Who opened a stream with this metadata, on a connection of this peer if the feed does TLS itself.
+pub(super) fn identify(
+    mode: PeerMode,
+    certified: Option<&Certified>,
+    metadata: &MetadataMap,
+) -> Result<Peer, Unidentified> {
+    let lines: Vec<_> = metadata.get_all(XFCC).iter().collect();
     match mode {
-        PeerMode::BehindSidecar => match workload(&lines.join(",")) {
-            Some(id) => Ok(Peer::Workload(id)),
-            None => Err(Status::unauthenticated(format!(
-                "the sidecar says of no workload that it verified it: {XFCC} ends with no element that has one URI"
-            ))),
-        },
+        PeerMode::BehindSidecar => {
+            let lines: Result<Vec<&str>, _> = lines.iter().map(|line| line.to_str()).collect();
+            let lines = lines.map_err(|_| Unidentified::Unnamed)?;
+            let id = workload(&lines.join(","));
+            id.map(Peer::Workload).ok_or(Unidentified::Unnamed)
+        }
         PeerMode::Loopback | PeerMode::MutualTls if !lines.is_empty() => {
-            Err(Status::permission_denied(format!(
-                "{XFCC} without --feed-behind-sidecar: a proxy in front of the feed must be declared"
-            )))
+            Err(Unidentified::Undeclared)
         }
         PeerMode::Loopback => Ok(Peer::Local),
-        PeerMode::MutualTls => Ok(Peer::Certificate),
+        PeerMode::MutualTls => {
+            let certified = certified.ok_or(Unidentified::NoCertificate)?;
+            certified.clone().map(Peer::Workload)
+        }
     }
 }
 
 /// The URI of the last element, if it has exactly one.
-fn workload(header: &str) -> Option<String> {
+fn workload(header: &str) -> Option<Arc<str>> {
     let mut uris = pairs(last_element(header)?).into_iter().filter_map(|pair| {
         let (key, value) = pair.split_once('=')?;
         key.trim().eq_ignore_ascii_case("URI").then_some(value)
@@ -82,7 +164,7 @@ fn workload(header: &str) -> Option<String> {
         Some(quoted) => quoted.strip_suffix('"')?,
         None => uri,
     };
-    uri.starts_with("spiffe://").then(|| uri.to_owned())
+    spiffe_id(uri)
 }
 
 /// What stands behind the last comma outside double quotes. It is read from the end, where the sidecar's own words are: a
@@ -129,20 +211,94 @@ fn pairs(element: &str) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
+    use rcgen::{CertificateParams, KeyPair, SanType};
+
     use super::*;
 
-    fn of(mode: PeerMode, lines: &[&str]) -> Result<Peer, tonic::Code> {
+    fn of(mode: PeerMode, lines: &[&str]) -> Result<Peer, Unidentified> {
         let mut metadata = MetadataMap::new();
         for line in lines {
             metadata.append(XFCC, line.parse().unwrap());
         }
-        identify(mode, &metadata).map_err(|status| status.code())
+        let certified = Ok("spiffe://td/ns/c/sa/certified".into());
+        identify(mode, Some(&certified), &metadata)
+    }
+
+    /// Whom a certificate with these names, in this order, names.
+    fn by_certificate(names: Vec<SanType>) -> Certified {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = names;
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        certified(Some(&[certificate.der().clone()]))
+    }
+
+    fn uri(text: &str) -> SanType {
+        SanType::URI(text.try_into().unwrap())
+    }
+
+    #[test]
+    fn a_certificate_names_the_workload_whose_spiffe_id_is_its_only_uri() {
+        let app = "spiffe://td/ns/a/sa/app";
+        let dns = SanType::DnsName("a.example".try_into().unwrap());
+        let named = Ok(app.into());
+        assert_eq!(by_certificate(vec![uri(app)]), named);
+        assert_eq!(by_certificate(vec![dns.clone(), uri(app)]), named);
+
+        assert_eq!(by_certificate(vec![]), Err(Unidentified::Uris(0)));
+        assert_eq!(by_certificate(vec![dns]), Err(Unidentified::Uris(0)));
+        let other = uri("spiffe://td/ns/a/sa/other");
+        let two = Err(Unidentified::Uris(2));
+        assert_eq!(by_certificate(vec![uri(app), other.clone()]), two);
+        assert_eq!(by_certificate(vec![other, uri(app)]), two);
+        assert_eq!(by_certificate(vec![uri(app), uri(app)]), two);
+        for text in [
+            "https://a.example/ns/a/sa/app",
+            "spiffe://td",
+            "spiffe://td/",
+            "spiffe://TD/ns/a/sa/app",
+            "SPIFFE://td/ns/a/sa/app",
+            "spiffe://td/ns/../sa/app",
+            "spiffe://td/ns/a/sa/app?x",
+            "spiffe://td:443/ns/a/sa/app",
+            "",
+        ] {
+            assert_eq!(
+                by_certificate(vec![uri(text)]),
+                Err(Unidentified::NoSpiffeId(text.to_owned()))
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_certificate_names_nobody() {
+        assert_eq!(certified(None), Err(Unidentified::NoCertificate));
+        assert_eq!(certified(Some(&[])), Err(Unidentified::NoCertificate));
+        let garbage = CertificateDer::from(vec![0x30, 0x03, 1, 2, 3]);
+        let read = certified(Some(&[garbage]));
+        assert!(matches!(read, Err(Unidentified::Unreadable(_))), "{read:?}");
+    }
+
+    #[test]
+    fn with_mutual_tls_of_its_own_the_feed_goes_by_the_certificate() {
+        let nobody = MetadataMap::new();
+        let named = of(PeerMode::MutualTls, &[]);
+        assert_eq!(named.unwrap().to_string(), "spiffe://td/ns/c/sa/certified");
+        assert_eq!(
+            identify(PeerMode::MutualTls, None, &nobody),
+            Err(Unidentified::NoCertificate)
+        );
+        let two = Err(Unidentified::Uris(2));
+        assert_eq!(
+            identify(PeerMode::MutualTls, Some(&two), &nobody),
+            Err(Unidentified::Uris(2))
+        );
     }
 
     #[test]
     fn only_the_last_element_is_the_sidecars_word() {
         let own = "By=spiffe://td/ns/s/sa/feeder;Hash=ab;URI=spiffe://td/ns/a/sa/app";
-        let app = Ok(Peer::Workload("spiffe://td/ns/a/sa/app".to_owned()));
+        let app = Ok(Peer::Workload("spiffe://td/ns/a/sa/app".into()));
         let claimed = "URI=spiffe://td/ns/x/sa/admin";
         assert_eq!(of(PeerMode::BehindSidecar, &[own]), app);
         assert_eq!(
@@ -157,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_quote_that_a_client_leaves_open_does_not_swallow_the_sidecars_word() {
-        let app = Ok(Peer::Workload("spiffe://td/ns/a/sa/app".to_owned()));
+        let app = Ok(Peer::Workload("spiffe://td/ns/a/sa/app".into()));
         for subject in ["", "CN=app", r#"CN=\"app\",O=\\"#] {
             let own = format!(
                 "By=spiffe://td/ns/s/sa/feeder;Hash=ab;Subject=\"{subject}\";URI=spiffe://td/ns/a/sa/app"
@@ -176,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_sidecar_that_names_nobody_lets_nobody_in() {
-        let none = Err(tonic::Code::Unauthenticated);
+        let none = Err(Unidentified::Unnamed);
         for lines in [
             &[][..],
             &[""],
@@ -184,6 +340,10 @@ mod tests {
             &["URI=spiffe://td/a;URI=spiffe://td/b"],
             &["URI=spiffe://td/a,"],
             &["URI=https://example.com"],
+            &["URI=spiffe://td"],
+            &["URI=spiffe://TD/a"],
+            &["URI=spiffe://td/../a"],
+            &["URI=spiffe://td/a%2fb"],
             &["URI=\"spiffe://td/a"],
         ] {
             assert_eq!(of(PeerMode::BehindSidecar, lines), none, "{lines:?}");
@@ -194,7 +354,7 @@ mod tests {
     fn a_sidecar_that_was_not_declared_is_refused() {
         let line = "URI=spiffe://td/ns/a/sa/app";
         for mode in [PeerMode::Loopback, PeerMode::MutualTls] {
-            assert_eq!(of(mode, &[line]), Err(tonic::Code::PermissionDenied));
+            assert_eq!(of(mode, &[line]), Err(Unidentified::Undeclared));
         }
         assert_eq!(of(PeerMode::Loopback, &[]), Ok(Peer::Local));
     }

@@ -21,9 +21,9 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::Feed;
+use super::access::Pass;
 use super::admission::Turn;
 use super::encode::{Pieces, message};
-use super::peer::Peer;
 use super::scope::{ScopeFeed, Standing};
 
 /// How long a filter may take to say hello.
@@ -108,7 +108,7 @@ impl UnderWay {
 /// Serves one stream to its end. The error is what the filter is told.
 pub(super) async fn serve(
     feed: &Feed,
-    peer: &Peer,
+    pass: &Pass,
     mut inbound: impl Stream<Item = Result<v1::FilterMessage, Status>> + Unpin,
     out: &Outbound,
 ) -> Result<(), Status> {
@@ -125,8 +125,8 @@ pub(super) async fn serve(
         None => return Ok(()),
     };
     let node = hello.node.clone().unwrap_or_default();
-    let mut follower = Follower::begin(feed, out, hello).await?;
-    tracing::info!(%peer, node = node.id, version = node.version, held = follower.sent, "a filter follows");
+    let mut follower = Follower::begin(feed, pass, out, hello).await?;
+    tracing::info!(peer = %pass.peer(), node = node.id, version = node.version, held = follower.sent, "a filter follows");
     loop {
         follower.send_what_is_due().await?;
         let slow = follower.slow_from();
@@ -152,6 +152,7 @@ pub(super) async fn serve(
 impl<'a> Follower<'a> {
     async fn begin(
         feed: &'a Feed,
+        pass: &Pass,
         out: &'a Outbound,
         hello: v1::Hello,
     ) -> Result<Follower<'a>, Status> {
@@ -165,6 +166,8 @@ impl<'a> Follower<'a> {
             .scope
             .ok_or_else(|| Status::invalid_argument("hello.scope is missing"))?;
         let scope = Scope::try_from(scope).map_err(|e| Status::invalid_argument(e.to_string()))?;
+        // Before anything is looked up: what is refused says nothing of what there is.
+        pass.follow(&scope, &feed.rules())?;
         let held = hello
             .held
             .map(Position::try_from)

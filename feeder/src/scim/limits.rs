@@ -1,60 +1,11 @@
 //! The bound of everything that a client can make large: its name, its default, and the error beyond it.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::directory::Bounds;
-
-macro_rules! limits {
-    ($($limit:ident, $field:ident = $default:expr, $name:literal, $of:literal;)+) => {
-        /// What clients may ask for at most.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub struct Limits {
-            $(#[doc = concat!("`", $name, "`: ", $of, ".")] pub $field: usize,)+
-        }
-
-        impl Default for Limits {
-            fn default() -> Limits {
-                Limits { $($field: $default,)+ }
-            }
-        }
-
-        impl Limits {
-            /// The value of one of them.
-            pub fn get(&self, limit: Limit) -> usize {
-                match limit { $(Limit::$limit => self.$field,)+ }
-            }
-
-            /// Gives one of them another value.
-            pub fn set(&mut self, limit: Limit, value: usize) {
-                match limit { $(Limit::$limit => self.$field = value,)+ }
-            }
-        }
-
-        /// One of the [`Limits`].
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Limit {
-            $(#[doc = concat!($of, ".")] $limit,)+
-        }
-
-        impl Limit {
-            /// Every one, in the order of the documentation.
-            pub const ALL: &[Limit] = &[$(Limit::$limit,)+];
-
-            /// What an operator calls it.
-            pub fn name(self) -> &'static str {
-                match self { $(Limit::$limit => $name,)+ }
-            }
-
-            /// What is counted.
-            pub fn of(self) -> &'static str {
-                match self { $(Limit::$limit => $of,)+ }
-            }
-        }
-    };
-}
+use crate::limits::{self, Named as _, limits};
 
 limits! {
     BodyBytes, body_bytes = 16 << 20, "body-bytes", "bytes in a body";
@@ -152,62 +103,8 @@ impl Limits {
     }
 }
 
-/// `NAME=VALUE`, as an operator sets a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Setting {
-    /// Which.
-    pub limit: Limit,
-    /// Its new value.
-    pub value: usize,
-}
-
-/// Not a setting.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum InvalidSetting {
-    /// Without `=`.
-    #[error("not NAME=VALUE")]
-    Shape,
-    /// No such limit.
-    #[error("there is no limit {0:?}; there are {known}", known = known())]
-    Unknown(String),
-    /// Not a number, or one that the limit can't have.
-    #[error("{name} has to be a whole number from {least} to {most}")]
-    Value {
-        /// The limit.
-        name: &'static str,
-        /// The least that it can be.
-        least: usize,
-        /// The most that it can be.
-        most: usize,
-    },
-}
-
-fn known() -> String {
-    let names: Vec<&str> = Limit::ALL.iter().map(|limit| limit.name()).collect();
-    names.join(", ")
-}
-
-impl FromStr for Setting {
-    type Err = InvalidSetting;
-
-    fn from_str(text: &str) -> Result<Setting, InvalidSetting> {
-        let (name, value) = text.split_once('=').ok_or(InvalidSetting::Shape)?;
-        let name = name.trim();
-        let limit = Limit::ALL.iter().find(|limit| limit.name() == name);
-        let limit = *limit.ok_or_else(|| InvalidSetting::Unknown(name.to_owned()))?;
-        let range = limit.range();
-        let value = value.trim().parse::<usize>().ok();
-        let value = value.filter(|value| range.contains(value));
-        Ok(Setting {
-            limit,
-            value: value.ok_or(InvalidSetting::Value {
-                name: limit.name(),
-                least: *range.start(),
-                most: *range.end(),
-            })?,
-        })
-    }
-}
+/// `NAME=VALUE` of one of these limits.
+pub type Setting = limits::Setting<Limit>;
 
 #[cfg(test)]
 mod tests {

@@ -46,6 +46,6 @@ mod write;
 
 pub(crate) use auth::Caller;
 pub use context::BASE_PATH;
-pub use limits::{InvalidSetting, Limit, Limits, Setting};
+pub use limits::{Limit, Limits, Setting};
 pub use router::{not_found, router};
 pub use settings::Settings;

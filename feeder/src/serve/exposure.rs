@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::feed;
 use crate::scim::Limits;
 use crate::tls::{IdentityFiles, MutualFiles};
 
@@ -29,6 +30,8 @@ pub struct FeedEndpoint {
     pub tls: Option<MutualFiles>,
     /// The pod's sidecar is in front, and says who the peer is.
     pub behind_sidecar: bool,
+    /// What peers may take at most.
+    pub limits: feed::Limits,
 }
 
 /// An endpoint that would be open to whom it must not be.
@@ -132,6 +135,7 @@ mod tests {
                 listen: listen.parse().unwrap(),
                 tls,
                 behind_sidecar,
+                limits: feed::Limits::default(),
             }
             .check()
         };

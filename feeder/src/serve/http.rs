@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::stall::Stall;
+use crate::tls;
 
 /// What a server does at most.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +49,7 @@ pub(super) struct Limits {
 pub(super) struct Server<L: Listener> {
     pub(super) name: &'static str,
     pub(super) listener: L,
-    pub(super) tls: Option<TlsAcceptor>,
+    pub(super) tls: Option<tls::Current>,
     pub(super) router: Router,
     pub(super) limits: Limits,
     /// Whom a connection is counted for; none: for nobody.
@@ -90,7 +91,12 @@ impl<L: Listener> Server<L> {
                         let _slot = (slot, counted);
                         match tls {
                             None => conversation.hold(io).await,
-                            Some(tls) => match timeout(conversation.limits.head, tls.accept(io)).await {
+                            Some(tls) => match timeout(
+                                conversation.limits.head,
+                                TlsAcceptor::from(tls.config()).accept(io),
+                            )
+                            .await
+                            {
                                 Ok(Ok(io)) => conversation.hold(io).await,
                                 Ok(Err(error)) => tracing::debug!(%error, "no TLS handshake"),
                                 Err(_) => tracing::debug!("a TLS handshake took too long"),

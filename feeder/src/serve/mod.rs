@@ -9,6 +9,8 @@
 //! look alive.
 
 mod exposure;
+mod feed;
+mod health;
 mod holds;
 mod http;
 mod probes;
@@ -27,10 +29,7 @@ use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
-use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
 pub use exposure::{Exposed, FeedEndpoint, ScimEndpoint};
 use http::{Limits, Server};
@@ -43,7 +42,7 @@ use crate::feed::{FeedService, PeerMode};
 use crate::ledger::{Ledger, Writer};
 use crate::metrics::{CommitMetrics, Metrics};
 use crate::store::Store;
-use crate::tls;
+use crate::tls::{self, Reloading};
 
 /// How long requests under way may take to finish when the feeder stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -68,10 +67,6 @@ const PROBES: Limits = Limits {
     stall: Duration::from_secs(10),
     drain: Duration::from_secs(1),
 };
-
-/// A dead filter's connection is found within the sum of these two.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a feeder is told at its start.
 #[derive(Debug, Clone)]
@@ -110,8 +105,15 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     settings.scim.check()?;
     settings.feed.check()?;
-    let scim_tls = settings.scim.tls.as_ref().map(tls::server).transpose()?;
-    let feed_tls = settings.feed.tls.as_ref().map(tls::mutual).transpose()?;
+    let metrics = Metrics::default();
+    let scim_tls = settings.scim.tls.clone().map(tls::Files::Server);
+    let feed_tls = settings.feed.tls.clone().map(tls::Files::Mutual);
+    let open = |server, files: Option<tls::Files>| {
+        let opened = files.map(|files| Reloading::open(server, files, metrics.tls.clone()));
+        opened.transpose().map(Option::unzip)
+    };
+    let (scim_tls, scim_files) = open("scim", scim_tls)?;
+    let (feed_tls, feed_files) = open("feed", feed_tls)?;
 
     let data_dir = DataDir::own(&settings.data_dir)?;
     if data_dir.is_open_to_others() {
@@ -127,8 +129,7 @@ pub async fn run(
         admin: admin_listener.local_addr()?,
     };
 
-    let metrics = Metrics::default();
-    let (ledger, writer) = open(&data_dir, settings.name_hold, metrics.commits.clone())?;
+    let (ledger, writer) = open_ledger(&data_dir, settings.name_hold, metrics.commits.clone())?;
     if let Some(desired) = settings.desired {
         let applied = ledger.commit(move |draft| admin::reconcile(draft, &desired, false));
         let applied = applied
@@ -141,7 +142,12 @@ pub async fn run(
     }
     let socket = data_dir.listen()?;
 
-    let feed = FeedService::new(ledger.clone(), peers(&settings.feed), metrics.feed.clone());
+    let feed = FeedService::new(
+        ledger.clone(),
+        peers(&settings.feed, &ledger),
+        settings.feed.limits,
+        metrics.feed.clone(),
+    );
     let stop = CancellationToken::new();
     let stop_probes = CancellationToken::new();
 
@@ -149,7 +155,7 @@ pub async fn run(
     let scim = Server {
         name: "scim",
         listener: scim_listener,
-        tls: scim_tls.map(TlsAcceptor::from),
+        tls: scim_tls.clone(),
         router: scim::router(&settings.scim, ledger.clone(), metrics.scim.clone()),
         limits: scim_limits(&settings.scim.limits),
         address: |peer| Some(peer.ip().to_canonical()),
@@ -164,20 +170,41 @@ pub async fn run(
         address: |_| None,
     };
     parts.spawn(part("the administration socket", admin.run(stop.clone())));
-    let grpc = serve_feed(feed.clone(), feed_listener, feed_tls, stop.clone())?;
+    let unready = unready(ledger.clone(), feed.clone(), stop.clone());
+    let grpc = feed::serve(
+        feed.clone(),
+        feed_listener,
+        feed_tls.clone(),
+        settings.feed.limits,
+        unready.clone(),
+        stop.clone(),
+    );
     parts.spawn(async { ("the feed's server", grpc.await) });
+    let rules = feed.clone().follow_rules(stop.clone());
+    parts.spawn(part("the feed's access rules", rules));
+    for files in scim_files.into_iter().chain(feed_files) {
+        parts.spawn(part("the reading of certificates", files.run(stop.clone())));
+    }
 
     let holds = holds::end_holds(ledger.clone(), stop.clone());
     parts.spawn(part("the end of holds", holds));
 
+    let scim_tls = scim_tls.map(|tls| ("scim", tls));
+    let feed_tls = feed_tls.map(|tls| ("feed", tls));
+    let certificates = scim_tls.into_iter().chain(feed_tls).collect();
     let probes = Server {
         name: "probes",
         listener: admin_listener,
         tls: None,
         router: probes::router(Probes {
             lost: lost(ledger.clone()),
-            unready: unready(ledger.clone(), feed.clone(), stop.clone()),
-            metrics: Arc::new(registry::registry(&metrics, ledger.clone(), feed.clone())),
+            unready,
+            metrics: Arc::new(registry::registry(
+                &metrics,
+                ledger.clone(),
+                feed.clone(),
+                certificates,
+            )),
         }),
         limits: PROBES,
         address: |_| None,
@@ -253,7 +280,7 @@ async fn listen(what: &str, address: SocketAddr) -> anyhow::Result<TcpListener> 
     listener.with_context(|| format!("cannot listen on {address} for {what}"))
 }
 
-fn open(
+fn open_ledger(
     data_dir: &DataDir,
     name_hold: Duration,
     metrics: CommitMetrics,
@@ -270,8 +297,8 @@ fn open(
     Ledger::start(store, directory, metrics).context("cannot start the writer")
 }
 
-fn peers(feed: &FeedEndpoint) -> PeerMode {
-    match (feed.behind_sidecar, &feed.tls) {
+fn peers(feed: &FeedEndpoint, ledger: &Ledger) -> PeerMode {
+    let mode = match (feed.behind_sidecar, &feed.tls) {
         (true, _) => PeerMode::BehindSidecar,
         (false, Some(_)) => PeerMode::MutualTls,
         (false, None) => {
@@ -281,38 +308,13 @@ fn peers(feed: &FeedEndpoint) -> PeerMode {
             );
             PeerMode::Loopback
         }
+    };
+    if mode != PeerMode::Loopback && ledger.directory().feed_access().iter().next().is_none() {
+        tracing::warn!(
+            "there is no rule of feedAccess, so every filter is refused: `scimesh apply` a file with one"
+        );
     }
-}
-
-fn serve_feed(
-    feed: FeedService,
-    listener: TcpListener,
-    tls: Option<tls::MutualPem>,
-    stop: CancellationToken,
-) -> anyhow::Result<impl Future<Output = anyhow::Result<()>>> {
-    let mut server = tonic::transport::Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
-    if let Some(pem) = tls {
-        let tls = ServerTlsConfig::new()
-            .identity(Identity::from_pem(pem.cert, pem.key))
-            .client_ca_root(Certificate::from_pem(pem.client_ca));
-        server = server.tls_config(tls).context("the feed's TLS")?;
-    }
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    let router = server.add_service(feed.server());
-    Ok(async move {
-        let serving = router.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
-        // A connection lasts as long as its peer likes; `FeedService::close` has ended its streams.
-        let cut_off = async {
-            stop.cancelled().await;
-            tokio::time::sleep(DRAIN).await;
-        };
-        tokio::select! {
-            ended = serving => ended.map_err(anyhow::Error::from),
-            () = cut_off => Ok(()),
-        }
-    })
+    mode
 }
 
 /// Why only a restart helps: after a sync that failed, only reading the disk again tells what is on it.

@@ -12,9 +12,18 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::feed::FeedService;
 use crate::ledger::Ledger;
 use crate::metrics::Metrics;
+use crate::tls;
+
+/// Each server's by its name.
+pub(super) type Certificates = Vec<(&'static str, tls::Current)>;
 
 /// Everything that the feeder counts, and what there is, under the names that it is exported by.
-pub(super) fn registry(metrics: &Metrics, ledger: Ledger, streams: FeedService) -> Registry {
+pub(super) fn registry(
+    metrics: &Metrics,
+    ledger: Ledger,
+    streams: FeedService,
+    certificates: Certificates,
+) -> Registry {
     let mut all = Registry::with_prefix("scimesh_feeder");
     let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
     all.register("build", "The program that runs", build);
@@ -23,6 +32,7 @@ pub(super) fn registry(metrics: &Metrics, ledger: Ledger, streams: FeedService) 
         scim,
         commits,
         feed,
+        tls,
     } = metrics.clone();
     all.register("scim_requests", "SCIM requests answered", scim.requests);
     all.register_with_unit(
@@ -73,7 +83,21 @@ pub(super) fn registry(metrics: &Metrics, ledger: Ledger, streams: FeedService) 
         "Streams that the feeder refused or ended",
         feed.closed,
     );
-    all.register_collector(Box::new(Content { ledger, streams }));
+    all.register(
+        "feed_streams_refused",
+        "Streams that the feed did not let in, or not any longer, by what was against it",
+        feed.refused,
+    );
+    all.register(
+        "tls_reloads",
+        "New certificates, keys or authorities found in a server's files, and whether they could be used",
+        tls.reloads,
+    );
+    all.register_collector(Box::new(Content {
+        ledger,
+        streams,
+        certificates,
+    }));
     all
 }
 
@@ -82,6 +106,7 @@ pub(super) fn registry(metrics: &Metrics, ledger: Ledger, streams: FeedService) 
 struct Content {
     ledger: Ledger,
     streams: FeedService,
+    certificates: Certificates,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -130,6 +155,18 @@ impl Collector for Content {
             "1 if nothing can be written before a restart",
             i64::from(broken),
         )?;
+        if !self.certificates.is_empty() {
+            let mut expiry = encoder.encode_descriptor(
+                "tls_certificate_expiry_timestamp",
+                "When a server's certificate ends, in Unix time",
+                Some(&Unit::Seconds),
+                MetricType::Gauge,
+            )?;
+            for (server, tls) in &self.certificates {
+                let gauge = ConstGauge::new(tls.not_after().as_second());
+                gauge.encode(expiry.encode_family(&[("server", *server)])?)?;
+            }
+        }
         let mut family = |name, help, count: fn(&crate::directory::Tenant) -> usize| {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             directory.tenants().try_for_each(|tenant| {

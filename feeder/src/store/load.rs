@@ -112,6 +112,12 @@ pub(super) fn directory(connection: &Connection) -> Result<Directory, LoadError>
             Ok(())
         },
     )?;
+    each(connection, "SELECT rules FROM feed_access", |row| {
+        let rules = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+        let rules = serde_json::from_str(rules).map_err(|error| corrupt("feed_access", error))?;
+        loading.feed_access(rules);
+        Ok(())
+    })?;
     resources(connection, "users", |tenant, slot, id, meta, attributes| {
         let user = User::new(slot, id, meta, attributes).map_err(|error| corrupt(id, error))?;
         loading.user(tenant, user);

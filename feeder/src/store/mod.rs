@@ -22,6 +22,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("extensions.sql")),
     M::up(include_str!("workloads.sql")),
     M::up(include_str!("releases.sql")),
+    M::up(include_str!("access.sql")),
 ];
 
 /// The file's name in the data directory.
@@ -293,6 +294,9 @@ mod tests {
             ignore_case: false,
         };
         draft.set_binding("corp", workloads).unwrap();
+        assert_eq!(directory.feed_access().iter().count(), 0);
+        let rules = r#"[{"peer":"spiffe://td/x","tenants":["corp"],"terms":["active"]}]"#;
+        draft.set_feed_access(serde_json::from_str(rules).unwrap());
         let made = draft.finish();
         let changes: Vec<_> = made.change.into_iter().collect();
         store.commit(&made.rows, &changes, &made.directory).unwrap();
@@ -300,5 +304,7 @@ mod tests {
         let (_store, again) = Store::open(dir.path()).unwrap();
         let corp = again.tenant("corp").unwrap();
         assert_eq!((corp.bindings().count(), corp.release_count()), (2, 1));
+        let held = serde_json::to_string(&**again.feed_access()).unwrap();
+        assert_eq!(held, rules);
     }
 }

@@ -49,8 +49,7 @@ pub(super) fn batch(
         write(&transaction, row)?;
     }
     for change in changes {
-        let touched = serde_json::to_string(&change.touched)
-            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        let touched = json(&change.touched)?;
         transaction
             .prepare_cached("INSERT INTO changes (revision, touched) VALUES (?1, ?2)")?
             .execute(params![change.revision as i64, touched])?;
@@ -109,7 +108,16 @@ fn write(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
         ),
         Row::Release(tenant, release, lost) => write_release(transaction, *tenant, release, *lost),
         Row::DropRelease(tenant, release) => drop_release(transaction, *tenant, release),
+        Row::FeedAccess(rules) => {
+            let rules = json(&**rules)?;
+            run("UPDATE feed_access SET rules = ?1", &[&rules])
+        }
     }
+}
+
+fn json(value: &impl serde::Serialize) -> rusqlite::Result<String> {
+    serde_json::to_string(value)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 fn write_user(transaction: &Transaction<'_>, tenant: u32, user: &User) -> rusqlite::Result<()> {
@@ -247,8 +255,7 @@ fn write_extension(
     kind: Kind,
     schema: &Schema,
 ) -> rusqlite::Result<()> {
-    let text = serde_json::to_string(schema)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+    let text = json(schema)?;
     transaction
         .prepare_cached(
             "INSERT OR REPLACE INTO extensions (tenant, urn, resource, schema)

@@ -58,6 +58,53 @@ fn only_prune_deletes_what_the_file_does_not_name() {
 }
 
 #[test]
+fn who_may_follow_the_feed_is_what_the_last_file_said_of_it() {
+    let place = Place::new();
+    let feeder = place.start();
+    let file = "
+tenants: { corp: {}, acme: {} }
+feedAccess:
+- peer: spiffe://cluster.local/ns/shop/sa/*
+  tenants: [corp]
+- peer: spiffe://cluster.local/ns/ops/sa/console
+  tenants: [acme]
+  terms: [active, 'group:ops-*']
+";
+    let rule = |value: Value| json!({ "change": "feedAccessAdded", "rule": value });
+    let shop = json!({ "peer": "spiffe://cluster.local/ns/shop/sa/*", "tenants": ["corp"] });
+    let ops = json!({
+        "peer": "spiffe://cluster.local/ns/ops/sa/console",
+        "tenants": ["acme"],
+        "terms": ["active", "group:ops-*"],
+    });
+    let expected = json!([
+        { "change": "tenantCreated", "tenant": "acme" },
+        { "change": "tenantCreated", "tenant": "corp" },
+        rule(ops.clone()),
+        rule(shop.clone()),
+    ]);
+    assert_eq!(apply(&place, file, &["--dry-run"])["changes"], expected);
+    assert!(names(&place).is_empty(), "a dry run changes nothing");
+    assert_eq!(apply(&place, file, &[])["changes"], expected);
+
+    feeder.kill();
+    let _feeder = place.start();
+    let head = place.done(&["dump", "--tenant", "corp"]);
+    let head: Value = serde_json::from_str(head.lines().next().unwrap()).unwrap();
+    assert_eq!(head["feedAccess"], json!([shop]));
+    assert_eq!(apply(&place, file, &["--prune"])["changes"], json!([]));
+    assert_eq!(apply(&place, "tenants: {}", &[])["changes"], json!([]));
+    let nobody = apply(&place, "{ tenants: {}, feedAccess: [] }", &[]);
+    assert_eq!(
+        nobody["changes"],
+        json!([
+            { "change": "feedAccessRemoved", "rule": ops },
+            { "change": "feedAccessRemoved", "rule": shop },
+        ])
+    );
+}
+
+#[test]
 fn a_file_that_cannot_be_applied_changes_nothing() {
     let place = Place::new();
     let _feeder = place.start();

@@ -1,5 +1,6 @@
 //! What a hostile or broken client can take of a feeder: no more than the limits say, and nothing for good.
 
+use scimesh_feeder::limits::Named as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::thread;
@@ -308,9 +309,13 @@ fn every_limit_is_in_the_help_and_in_the_documentation_with_its_default() {
     let place = Place::new();
     let help = place.done(&["serve", "--help"]);
     let documented = include_str!("../../../docs/cli.md");
-    for limit in scimesh_feeder::scim::Limit::ALL {
-        let default = scimesh_feeder::scim::Limits::default().get(*limit);
-        let name = limit.name();
+    let scim = scimesh_feeder::scim::Limits::default();
+    let feed = scimesh_feeder::feed::Limits::default();
+    let of_scim = scimesh_feeder::scim::Limit::ALL.iter();
+    let of_scim = of_scim.map(|limit| (limit.name(), scim.get(*limit)));
+    let of_feed = scimesh_feeder::feed::Limit::ALL.iter();
+    let of_feed = of_feed.map(|limit| (limit.name(), feed.get(*limit)));
+    for (name, default) in of_scim.chain(of_feed) {
         assert!(
             help.contains(&format!("{name}={default}")),
             "{name}: {help}"

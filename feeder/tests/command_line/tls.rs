@@ -3,13 +3,19 @@
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use scimesh_proto::wire::v1::FilterMessage;
 use scimesh_proto::wire::v1::feed_client::FeedClient;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
+use tonic::{Code, Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::feeder::{Feeder, Place, exchange, stderr};
 
@@ -28,8 +34,17 @@ impl Authority {
 
     /// A certificate and its key, PEM.
     fn issue(&self) -> (String, String) {
+        self.issue_for(&[])
+    }
+
+    /// The same with these URIs.
+    fn issue_for(&self, uris: &[&str]) -> (String, String) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let uris = uris
+            .iter()
+            .map(|uri| SanType::URI((*uri).try_into().unwrap()));
+        params.subject_alt_names.extend(uris);
         let cert = params.signed_by(&key, &self.0).unwrap();
         (cert.pem(), key.serialize_pem())
     }
@@ -99,8 +114,8 @@ fn a_key_that_is_not_the_certificates_is_refused_at_the_start() {
     );
 }
 
-/// Opens a stream and says nothing on it: whether the feed lets this client in.
-async fn opens(feeder: &Feeder, roots: &Authority, identity: Option<(String, String)>) -> bool {
+/// A client of the feed's port that takes the server for what these authorities say it is.
+fn channel(feeder: &Feeder, roots: &Authority, identity: Option<(String, String)>) -> Channel {
     let mut tls = ClientTlsConfig::new()
         .ca_certificate(Certificate::from_pem(roots.pem()))
         .domain_name("localhost");
@@ -108,32 +123,184 @@ async fn opens(feeder: &Feeder, roots: &Authority, identity: Option<(String, Str
         tls = tls.identity(Identity::from_pem(cert, key));
     }
     let address = format!("https://{}", feeder.address("feed"));
-    let channel = Channel::from_shared(address)
-        .unwrap()
-        .tls_config(tls)
-        .unwrap()
-        .connect_lazy();
-    FeedClient::new(channel)
-        .stream(tokio_stream::empty())
-        .await
-        .is_ok()
+    let channel = Channel::from_shared(address).unwrap();
+    channel.tls_config(tls).unwrap().connect_lazy()
+}
+
+/// Opens a stream and says nothing on it: whether the feed lets this client in.
+async fn opens(
+    feeder: &Feeder,
+    roots: &Authority,
+    identity: Option<(String, String)>,
+) -> Result<(), Status> {
+    let mut client = FeedClient::new(channel(feeder, roots, identity));
+    client.stream(tokio_stream::empty()).await.map(drop)
+}
+
+const APP: &str = "spiffe://td/ns/shop/sa/app";
+
+/// The feed with mutual TLS, and a rule for [`APP`].
+fn mutual(place: &Place, servers: &Authority, clients: &Authority) -> Feeder {
+    let (cert, key) = identity(place, servers);
+    let rules = format!("{{ tenants: {{}}, feedAccess: [{{ peer: {APP}, tenants: [corp] }}] }}");
+    let mut serve = place.serve();
+    serve.arg("--feed-tls-cert").arg(&cert);
+    serve.arg("--feed-tls-key").arg(&key);
+    serve.arg("--feed-client-ca");
+    serve.arg(place.write("ca.pem", &clients.pem()));
+    serve
+        .arg("--config")
+        .arg(place.write("access.yaml", &rules));
+    place.start_as(serve)
 }
 
 #[tokio::test]
-async fn the_feed_admits_only_whom_its_authority_certified() {
+async fn the_feed_admits_only_whom_its_authority_certified_and_a_rule_names() {
     let place = Place::new();
     let (servers, clients) = (Authority::new(), Authority::new());
-    let (cert, key) = identity(&place, &servers);
-    let client_ca = place.write("ca.pem", &clients.pem());
-    let mut serve = place.serve();
-    serve
-        .arg("--feed-tls-cert")
-        .arg(&cert)
-        .arg("--feed-tls-key")
-        .arg(&key);
-    serve.arg("--feed-client-ca").arg(&client_ca);
-    let feeder = place.start_as(serve);
-    assert!(opens(&feeder, &servers, Some(clients.issue())).await);
-    assert!(!opens(&feeder, &servers, None).await);
-    assert!(!opens(&feeder, &servers, Some(servers.issue())).await);
+    let feeder = mutual(&place, &servers, &clients);
+    let app = || clients.issue_for(&[APP]);
+    opens(&feeder, &servers, Some(app())).await.unwrap();
+    let refused = async |identity| {
+        let opened = opens(&feeder, &servers, identity).await;
+        opened.unwrap_err().code()
+    };
+    // No TLS without a certificate of the authority's.
+    let _ = refused(None).await;
+    let _ = refused(Some(servers.issue_for(&[APP]))).await;
+    // Nobody, or two.
+    let other = "spiffe://td/ns/shop/sa/other";
+    for uris in [&[][..], &[APP, other], &["https://td/ns/shop/sa/app"]] {
+        let identity = clients.issue_for(uris);
+        assert_eq!(
+            refused(Some(identity)).await,
+            Code::Unauthenticated,
+            "{uris:?}"
+        );
+    }
+    let identity = clients.issue_for(&[other]);
+    assert_eq!(refused(Some(identity)).await, Code::PermissionDenied);
+
+    let log = place.log();
+    for said in [
+        "has 0 URIs",
+        "has 2 URIs",
+        "which is no workload's SPIFFE id",
+        other,
+    ] {
+        assert!(log.contains(said), "{said}: {log}");
+    }
+    // And it is no sidecar that could speak for others.
+    let mut client = FeedClient::new(channel(&feeder, &servers, Some(app())));
+    let mut request = Request::new(tokio_stream::empty());
+    let xfcc = format!("URI={APP}").parse().unwrap();
+    request
+        .metadata_mut()
+        .insert("x-forwarded-client-cert", xfcc);
+    let refused = client.stream(request).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PermissionDenied);
+}
+
+/// The metric's value; none without it.
+fn metric(feeder: &Feeder, name: &str) -> Option<f64> {
+    let metrics = feeder.get("admin", "/metrics").body;
+    let value = metrics.lines().find_map(|line| line.strip_prefix(name));
+    value.map(|value| value.trim().parse().unwrap())
+}
+
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waited = tokio::time::timeout(Duration::from_secs(20), async {
+        while !holds().await {
+            tokio::task::yield_now().await;
+        }
+    });
+    assert!(waited.await.is_ok(), "no {what} in time");
+}
+
+#[tokio::test]
+async fn new_certificates_are_served_with_and_an_open_stream_does_not_notice() {
+    let place = Place::new();
+    let (old, new, clients) = (Authority::new(), Authority::new(), Authority::new());
+    let feeder = mutual(&place, &old, &clients);
+    let expiry = "scimesh_feeder_tls_certificate_expiry_timestamp_seconds{server=\"feed\"}";
+    assert!(metric(&feeder, expiry).unwrap() > 1e9);
+    let mut client = FeedClient::new(channel(&feeder, &old, Some(clients.issue_for(&[APP]))));
+    let silent = tokio_stream::pending::<FilterMessage>();
+    let mut stream = client.stream(silent).await.unwrap().into_inner();
+
+    // Half of it changes nothing, and is told.
+    let (cert, key) = new.issue();
+    place.write("cert.pem", &cert);
+    let failed = "scimesh_feeder_tls_reloads_total{server=\"feed\",outcome=\"failed\"}";
+    until("word of half a pair", async || {
+        metric(&feeder, failed).is_some()
+    })
+    .await;
+    let identity = || Some(clients.issue_for(&[APP]));
+    opens(&feeder, &old, identity()).await.unwrap();
+    assert!(place.log().contains("key.pem"), "{}", place.log());
+
+    place.write("key.pem", &key);
+    until("new certificates", async || {
+        opens(&feeder, &new, identity()).await.is_ok()
+    })
+    .await;
+    assert!(opens(&feeder, &old, identity()).await.is_err());
+
+    // And so are the authorities of clients.
+    let others = Authority::new();
+    place.write("ca.pem", &others.pem());
+    let identity = || Some(others.issue_for(&[APP]));
+    until("new authorities", async || {
+        opens(&feeder, &new, identity()).await.is_ok()
+    })
+    .await;
+    let former = Some(clients.issue_for(&[APP]));
+    assert!(opens(&feeder, &new, former).await.is_err());
+
+    let still = tokio::time::timeout(Duration::from_millis(10), stream.message()).await;
+    assert!(still.is_err(), "the stream has ended: {still:?}");
+}
+
+#[tokio::test]
+async fn a_connection_lasts_no_longer_than_its_certificate() {
+    let place = Place::new();
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let feeder = mutual(&place, &servers, &clients);
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::default();
+    params.subject_alt_names = vec![SanType::URI(APP.try_into().unwrap())];
+    let begins = std::time::SystemTime::now();
+    params.not_before = (begins - Duration::from_secs(60)).into();
+    params.not_after = (begins + Duration::from_secs(5)).into();
+    let cert = params.signed_by(&key, &clients.0).unwrap();
+    let identity = (cert.pem(), key.serialize_pem());
+
+    let mut client = FeedClient::new(channel(&feeder, &servers, Some(identity)));
+    let silent = tokio_stream::pending::<FilterMessage>();
+    let mut stream = client.stream(silent).await.unwrap().into_inner();
+    let ended = tokio::time::timeout(Duration::from_secs(20), stream.message()).await;
+    assert!(ended.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn whoever_probes_the_feeds_port_learns_whether_the_feeder_is_ready() {
+    let place = Place::new();
+    let feeder = place.start();
+    let address = format!("http://{}", feeder.address("feed"));
+    let channel = Channel::from_shared(address).unwrap().connect_lazy();
+    let mut health = HealthClient::new(channel);
+    let mut check = async |service: &str| {
+        let service = service.to_owned();
+        let checked = health.check(HealthCheckRequest { service }).await;
+        checked
+            .map(|answer| answer.into_inner().status())
+            .map_err(|status| status.code())
+    };
+    assert_eq!(check("").await, Ok(ServingStatus::Serving));
+    assert_eq!(
+        check("scimesh.feed.v1.Feed").await,
+        Ok(ServingStatus::Serving)
+    );
+    assert_eq!(check("scimesh.other").await, Err(Code::NotFound));
 }

@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use http::{Method, StatusCode};
+use scimesh_feeder::limits::Named as _;
 use scimesh_feeder::scim::{Limit, Limits};
 use serde_json::{Value, json};
 use uuid::Uuid;

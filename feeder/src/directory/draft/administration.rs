@@ -6,6 +6,7 @@ use scimesh_proto::binding::{Binding, Source, Voucher};
 use scimesh_proto::scope::valid_tenant_name;
 
 use super::{Draft, Refused, Row};
+use crate::access::Rules;
 use crate::directory::change::Touched;
 use crate::directory::tenant::Tenant;
 use crate::directory::token::Token;
@@ -90,6 +91,15 @@ impl Draft {
         self.rows
             .push(Row::DropBinding(held.number, voucher.clone()));
         Ok(())
+    }
+
+    /// From now on these are the rules of who may follow what of the feed. No filter is sent them, so they are no revision.
+    pub fn set_feed_access(&mut self, rules: Rules) {
+        if *self.directory.feed_access != rules {
+            let rules = Arc::new(rules);
+            self.directory.feed_access = rules.clone();
+            self.rows.push(Row::FeedAccess(rules));
+        }
     }
 
     /// From now on this token opens the tenant's resources.

@@ -22,6 +22,7 @@ use super::tenant::Tenant;
 use super::token::Token;
 use super::user::{Slot, User};
 use super::{Bounds, Directory};
+use crate::access::Rules;
 use crate::schema::{InvalidExtension, Kind, Schema};
 
 /// Why a command is refused. Nothing has changed.
@@ -179,6 +180,8 @@ pub enum Row {
     Release(u32, Release, Timestamp),
     /// It is held no longer.
     DropRelease(u32, Release),
+    /// All rules of who may follow what of the feed.
+    FeedAccess(Arc<Rules>),
 }
 
 /// The next directory, in the making.

@@ -1,7 +1,5 @@
 //! One stream as a filter meets it: the real replica at one end, a ledger over a database at the other.
 
-use std::sync::atomic::AtomicBool;
-
 use scimesh_proto::binding::{Attribute, Binding, Source};
 use scimesh_proto::position::Proof;
 use scimesh_proto::replica::{HighWater, Received, Replica};
@@ -19,7 +17,7 @@ use scimesh_proto::wire::PART_SUBJECTS;
 use super::*;
 use crate::directory::{Draft, MemberChange, Refused};
 use crate::feed::admission::Admission;
-use crate::feed::{PeerMode, Scopes};
+use crate::feed::{Limits, Peer, PeerMode};
 use crate::ledger::Ledger;
 use crate::metrics::{CommitMetrics, FeedMetrics};
 use crate::store::Store;
@@ -53,14 +51,13 @@ impl Feeder {
         let dir = tempfile::tempdir().unwrap();
         let (store, directory) = Store::open(dir.path()).unwrap();
         let (ledger, _) = Ledger::start(store, directory, CommitMetrics::default()).unwrap();
+        let limits = Limits::default();
+        let metrics = FeedMetrics::default();
+        let feed = Feed::new(ledger, PeerMode::Loopback, limits, metrics);
         let feed = Arc::new(Feed {
-            ledger,
-            scopes: Scopes::default(),
             admission: Admission::new(2),
             patience,
-            peers: PeerMode::Loopback,
-            metrics: FeedMetrics::default(),
-            rolled_back: AtomicBool::new(false),
+            ..feed
         });
         let mut feeder = Feeder {
             feed,
@@ -149,7 +146,8 @@ impl Filter {
         let (out, from_feeder) = channel(16);
         let feed = feeder.feed.clone();
         let serving = tokio::spawn(async move {
-            serve(&feed, &Peer::Local, ReceiverStream::new(inbound), &out).await
+            let pass = feed.gate.enter(Peer::Local, || feed.rules()).unwrap();
+            serve(&feed, &pass, ReceiverStream::new(inbound), &out).await
         });
         Filter {
             to_feeder,
@@ -660,7 +658,8 @@ async fn whoever_reads_nothing_is_let_go() {
     let (out, _unread) = channel(1);
     let feed = feeder.feed.clone();
     let serving = tokio::spawn(async move {
-        serve(&feed, &Peer::Local, ReceiverStream::new(inbound), &out).await
+        let pass = feed.gate.enter(Peer::Local, || feed.rules()).unwrap();
+        serve(&feed, &pass, ReceiverStream::new(inbound), &out).await
     });
     let hello = FromFilter::Hello(replica().hello(v1::Node::default()));
     let pings = (0..4).map(|id| FromFilter::Ping(v1::Ping { id, lease_ms: 0 }));
