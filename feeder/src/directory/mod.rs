@@ -11,9 +11,11 @@
 
 mod bounds;
 mod change;
+mod difference;
 mod draft;
 mod entry;
 mod group;
+mod holdings;
 mod index;
 mod loading;
 mod nesting;
@@ -32,6 +34,7 @@ use scimesh_proto::position::{History, Position, Proof};
 
 pub use bounds::Bounds;
 pub use change::{Change, ChangeLog, Name, Touched};
+pub use difference::Difference;
 pub(crate) use draft::Made;
 pub use draft::{Draft, Refused, Row};
 pub use entry::{Content, Resolved};
@@ -41,7 +44,8 @@ pub use nesting::MAX_DEPTH;
 pub use release::{Person, Release};
 pub use tenant::{Held, Member, Tenant};
 pub use token::{Token, TokenHash};
-pub use touched::{Touch, touched_names};
+pub(crate) use touched::weight as touched_weight;
+pub use touched::{Reach, Touch, touched};
 pub use user::{Attributes, Identity, MAX_NAME_BYTES, Meta, Slot, User, fold};
 
 /// The keys of one database. They are made with it and never change.

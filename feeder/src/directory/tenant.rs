@@ -1,20 +1,22 @@
 //! One IdP connection: its users, groups, bindings, and the indexes over them. Nothing in it points outside it.
 
+mod names;
+
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 use jiff::Timestamp;
-use scimesh_proto::binding::{Attribute, Binding, Voucher};
-use scimesh_proto::scope::TermKind;
+use scimesh_proto::binding::{Binding, Voucher};
 use uuid::Uuid;
 
 use super::group::Group;
 use super::index::{Index, Located, Locator};
-use super::release::{Compared, Person, Release, Releases};
+use super::release::{Release, Releases};
 use super::user::{Slot, User, fold};
 use crate::schema::{Kind, Schema, Schemas};
+pub use names::Held;
 
 /// A member of a group.
 #[derive(Debug, Clone, Copy)]
@@ -23,15 +25,6 @@ pub enum Member<'a> {
     User(&'a Arc<User>),
     /// A nested group.
     Group(&'a Arc<Group>),
-}
-
-/// A name that one user has, and that means nobody, because somebody else has lost it not long ago.
-#[derive(Debug, Clone, Copy)]
-pub struct Held<'a> {
-    /// Who has it now.
-    pub user: &'a Arc<User>,
-    /// When the last of its former holders lost it.
-    pub lost: Timestamp,
 }
 
 /// A tenant, as a value.
@@ -164,66 +157,6 @@ impl Tenant {
         self.groups.len()
     }
 
-    /// The user of this `userName`, without regard to case ([`fold`]).
-    pub fn user_by_name(&self, user_name: &str) -> Option<&Arc<User>> {
-        self.users
-            .get(self.user_names.get(fold(user_name).as_str())?)
-    }
-
-    /// Every user whose `attribute` is exactly `value`.
-    pub fn users_by(&self, attribute: Attribute, value: &str) -> Vec<&Arc<User>> {
-        let index = match attribute {
-            Attribute::ExternalId => &self.external_ids,
-            Attribute::Email => &self.emails,
-            Attribute::UserName => {
-                let user = self.user_by_name(value);
-                return user
-                    .filter(|user| &*user.identity.user_name == value)
-                    .into_iter()
-                    .collect();
-            }
-            Attribute::Id => {
-                let id = Uuid::try_parse(value)
-                    .ok()
-                    .filter(|id| id.to_string() == value);
-                return id.and_then(|id| self.user(id)).into_iter().collect();
-            }
-        };
-        let slots = index.holders(value);
-        slots.filter_map(|slot| self.users.get(&slot)).collect()
-    }
-
-    /// Every user whose folded `userName` begins with this folded text, in order of the names.
-    pub(crate) fn users_by_name_prefix(&self, prefix: &str) -> impl Iterator<Item = &Arc<User>> {
-        let from = (Bound::Included(prefix), Bound::Unbounded);
-        let names = self.user_names.range::<_, str>(from);
-        names
-            .take_while(move |(name, _)| name.starts_with(prefix))
-            .filter_map(|(_, slot)| self.users.get(slot))
-    }
-
-    /// Every user with an email that is `value` without regard to case, the oldest first.
-    pub(crate) fn users_by_email(&self, value: &str) -> impl Iterator<Item = &Arc<User>> {
-        let folded = fold(value);
-        let slots = self.user_emails.holders(Locator::of(value));
-        let users = slots.filter_map(|slot| self.users.get(&slot));
-        users.filter(move |user| user.identity.emails.iter().any(|e| fold(e) == folded))
-    }
-
-    /// Every user whose displayName is `name` without regard to case, the oldest first, and perhaps others.
-    pub(crate) fn users_displayed_as(&self, name: &str) -> impl Iterator<Item = &Arc<User>> {
-        let slots = self.user_display_names.holders(Locator::of(name));
-        slots.filter_map(|slot| self.users.get(&slot))
-    }
-
-    /// Every group whose displayName is `name` without regard to case, the oldest first.
-    pub(crate) fn groups_displayed_as(&self, name: &str) -> impl Iterator<Item = &Arc<Group>> {
-        let folded = fold(name);
-        let slots = self.group_display_names.holders(Locator::of(name));
-        let groups = slots.filter_map(|slot| self.groups.get(&slot));
-        groups.filter(move |group| fold(&group.display_name) == folded)
-    }
-
     /// Every user who is in this group, directly or through others, the oldest first.
     pub(crate) fn users_below(&self, group: Slot) -> Vec<&Arc<User>> {
         let mut groups = vec![group];
@@ -246,6 +179,17 @@ impl Tenant {
             .collect()
     }
 
+    /// Every user and the groups that it is a direct member of, the oldest first.
+    pub(crate) fn users_with_groups(&self) -> impl Iterator<Item = (&Arc<User>, &[Slot])> {
+        // In step: to look each up would take longer than all else.
+        let mut member_of = self.member_of.iter().peekable();
+        self.users.iter().map(move |(slot, user)| {
+            while member_of.next_if(|(member, _)| *member < slot).is_some() {}
+            let groups = member_of.next_if(|(member, _)| *member == slot);
+            (user, groups.map_or(&[][..], |(_, groups)| groups))
+        })
+    }
+
     /// The users after this number, the oldest first.
     pub(crate) fn users_after(&self, slot: Slot) -> impl Iterator<Item = &Arc<User>> {
         let after = (Bound::Excluded(slot), Bound::Unbounded);
@@ -256,37 +200,6 @@ impl Tenant {
     pub(crate) fn groups_after(&self, slot: Slot) -> impl Iterator<Item = &Arc<Group>> {
         let after = (Bound::Excluded(slot), Bound::Unbounded);
         self.groups.range::<_, Slot>(after).map(|(_, group)| group)
-    }
-
-    /// The one user whom this name means under one of the bindings; none if nobody or several have it, or while it is
-    /// [held](Self::held). `name` is in the form in which the binding compares.
-    pub fn user_named(&self, binding: &Binding, name: &str) -> Option<&Arc<User>> {
-        let user = self.sole_holder(binding, name)?;
-        let held = self
-            .releases
-            .keep_from(&Person::of(user), compared(binding, name));
-        (!held).then_some(user)
-    }
-
-    /// Who has this name under one of the bindings, if only a hold keeps it from meaning them. Names in a binding to `externalId` or `id` are never
-    /// held.
-    pub fn held(&self, binding: &Binding, name: &str) -> Option<Held<'_>> {
-        let user = self.sole_holder(binding, name)?;
-        let lost = self
-            .releases
-            .lost_to(&Person::of(user), compared(binding, name))?;
-        Some(Held { user, lost })
-    }
-
-    fn sole_holder(&self, binding: &Binding, name: &str) -> Option<&Arc<User>> {
-        let users = match binding.ignore_case {
-            true => self.users_ignoring_case(binding.attribute, name),
-            false => self.users_by(binding.attribute, name),
-        };
-        match users.as_slice() {
-            [user] => Some(user),
-            _ => None,
-        }
     }
 
     /// The names that were lost and whose hold has not ended, and when, the longest ago first.
@@ -307,43 +220,6 @@ impl Tenant {
     /// The one that is the longest ago.
     pub(crate) fn oldest_release(&self) -> Option<&(Timestamp, Release)> {
         self.releases.first()
-    }
-
-    /// Every user whose `attribute` is `value` but for the case of ASCII letters.
-    pub(crate) fn users_ignoring_case(&self, attribute: Attribute, value: &str) -> Vec<&Arc<User>> {
-        match attribute {
-            Attribute::UserName => {
-                let user = self.user_by_name(value).into_iter();
-                user.filter(|user| user.identity.user_name.eq_ignore_ascii_case(value))
-                    .collect()
-            }
-            Attribute::Email => {
-                let users = self.users_by_email(value);
-                let has = |user: &Arc<User>| {
-                    let mut emails = user.identity.emails.iter();
-                    emails.any(|email| email.eq_ignore_ascii_case(value))
-                };
-                users.filter(|user| has(user)).collect()
-            }
-            // No binding ignores the case of these.
-            Attribute::Id | Attribute::ExternalId => self.users_by(attribute, value),
-        }
-    }
-
-    /// Every group of exactly this displayName.
-    pub fn groups_by_display_name(&self, name: &str) -> Vec<&Arc<Group>> {
-        self.groups_of_term(&format!("group:{name}"))
-    }
-
-    /// Every group of exactly this externalId.
-    pub(crate) fn groups_by_external_id(&self, id: &str) -> Vec<&Arc<Group>> {
-        self.groups_of_term(&format!("{}:{id}", TermKind::GroupExternalId.as_str()))
-    }
-
-    /// Every group that the term of this text could mean.
-    pub(crate) fn groups_of_term(&self, term: &str) -> Vec<&Arc<Group>> {
-        let slots = self.group_terms.holders(term);
-        slots.filter_map(|slot| self.groups.get(&slot)).collect()
     }
 
     /// Who or what has this number.
@@ -545,14 +421,6 @@ impl Tenant {
     }
 }
 
-fn compared<'n>(binding: &Binding, name: &'n str) -> Compared<'n> {
-    Compared {
-        attribute: binding.attribute,
-        value: name,
-        ignore_case: binding.ignore_case,
-    }
-}
-
 /// A folded name. One that folding leaves as it is shares its text: that is memory for every user.
 fn folded(name: &Arc<str>) -> Arc<str> {
     let folded = fold(name);
@@ -583,37 +451,5 @@ fn retain(links: &mut OrdMap<Slot, Arc<[Slot]>>, from: Slot, kept: impl Fn(&Slot
         links.remove(&from);
     } else {
         links.insert(from, rest.into());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use scimesh_proto::binding::Source;
-    use serde_json::json;
-
-    use super::*;
-    use crate::directory::user::Meta;
-
-    #[test]
-    fn a_user_name_names_its_user_to_the_letter_though_it_is_taken_in_every_case() {
-        let mut tenant = Tenant::new(1, "corp");
-        let attributes = json!({"userName": "Ada@example.com"});
-        let attributes = attributes.as_object().unwrap();
-        let meta = Meta::new(jiff::Timestamp::UNIX_EPOCH);
-        let ada = User::new(Slot(1), Uuid::from_u128(1), meta, attributes).unwrap();
-        tenant.put_user(Arc::new(ada));
-        let binding = Binding {
-            source: Source::Token {
-                issuer: "i".to_owned(),
-                claim: "sub".to_owned(),
-                pin: None,
-            },
-            attribute: Attribute::UserName,
-            ignore_case: false,
-        };
-        let named = |name| tenant.user_named(&binding, name).is_some();
-        assert!(named("Ada@example.com"));
-        assert!(!named("ada@example.com"));
-        assert!(tenant.user_by_name("ada@example.com").is_some());
     }
 }

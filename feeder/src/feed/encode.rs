@@ -1,6 +1,5 @@
 //! Snapshots and deltas as messages. Going out can't fail.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use scimesh_proto::digest::SubjectDigest;
@@ -9,7 +8,7 @@ use scimesh_proto::snapshot::{TermSet, TermState, entries};
 use scimesh_proto::wire::v1::feeder_message::Message;
 use scimesh_proto::wire::{CHUNK_ENTRIES, FORMAT, v1};
 
-use crate::directory::{Change, Content, Directory, Resolved, Touch, Touched, touched_names};
+use crate::directory::{Content, Difference, Directory, Resolved};
 
 /// Entries in a delta at most: 1.7 MB. Whoever is further behind gets a snapshot.
 const DELTA_ENTRIES: usize = 100_000;
@@ -60,40 +59,28 @@ pub(crate) fn snapshot(
     messages.into()
 }
 
-/// What `changes` made of the content since revision `held`. None if only a snapshot can tell, or is shorter.
+/// What a filter lacks that holds the content of revision `held`, from which this one differs. None if a snapshot is shorter.
 pub(super) fn delta(
     directory: &Directory,
     scope: &Scope,
     content: Content,
     held: u64,
-    changes: &[Arc<Change>],
+    difference: &Difference,
 ) -> Option<v1::FeederMessage> {
-    let mut resolved = Resolved::new(directory, scope);
-    let Touch::Names(names) = touched_names(&resolved, changes) else {
-        return None;
-    };
-    if names.len() > DELTA_ENTRIES || names.len() as u64 > content.entries.max(64) {
+    let touched = difference.entries.len();
+    if touched > DELTA_ENTRIES || touched as u64 > content.entries.max(64) {
         return None;
     }
-    let mut changed: Vec<(SubjectDigest, TermSet)> = Vec::new();
+    let mut changed: Vec<(SubjectDigest, &TermSet)> = Vec::new();
     let mut removed: Vec<u8> = Vec::new();
-    // Names that differ in case may mean one subject.
-    let mut seen = HashSet::new();
-    for (subject, terms) in names.iter().flat_map(|name| resolved.entries(name)) {
-        if !seen.insert(subject) {
-            continue;
-        }
+    for (subject, terms) in &difference.entries {
         match terms {
-            Some(terms) => changed.push((subject, terms)),
+            Some(terms) => changed.push((*subject, terms)),
             None => removed.extend_from_slice(&subject.0),
         }
     }
-    let groups_changed = changes
-        .iter()
-        .flat_map(|change| &change.touched)
-        .any(|(_, touched)| matches!(touched, Touched::Group { .. }));
-    let terms = groups_changed.then(|| v1::TermStateList {
-        states: states(resolved.states()),
+    let terms = difference.terms.then(|| v1::TermStateList {
+        states: states(Resolved::new(directory, scope).states()),
     });
     let delta = v1::Delta {
         format: FORMAT,
@@ -101,8 +88,7 @@ pub(super) fn delta(
         to: Some((&directory.position()).into()),
         bindings: None,
         terms,
-        changed: (!changed.is_empty())
-            .then(|| entries::encode(changed.iter().map(|(subject, set)| (*subject, set)))),
+        changed: (!changed.is_empty()).then(|| entries::encode(changed)),
         removed: removed.into(),
         digest: content.digest.to_bytes().to_vec().into(),
     };

@@ -4,11 +4,14 @@
 //! ledger --directory--> scope (one task a scope: digest, encoded updates) --> stream (one task a filter) --> gRPC
 //! ```
 
+#[cfg(test)]
+mod bulk;
 mod encode;
 #[cfg(test)]
 mod model;
 mod peer;
 mod scope;
+mod steps;
 mod stream;
 
 pub(crate) use encode::snapshot as encode_snapshot;

@@ -67,6 +67,12 @@ enum Write {
     DeleteGroup {
         which: usize,
     },
+    /// A group of everybody and every group, itself not.
+    Gather {
+        name: u8,
+    },
+    /// Every other group goes.
+    Thin,
     /// Several in one command, each all or nothing.
     Bulk(Vec<Write>),
     /// So many hours go by.
@@ -126,6 +132,8 @@ fn one_write() -> impl Strategy<Value = Write> {
         5 => (0..8_usize, members()).prop_map(|(which, members)| Write::AddMembers { which, members }),
         3 => (0..8_usize, members()).prop_map(|(which, members)| Write::RemoveMembers { which, members }),
         1 => (0..8_usize).prop_map(|which| Write::DeleteGroup { which }),
+        1 => (0..4_u8).prop_map(|name| Write::Gather { name }),
+        1 => Just(Write::Thin),
         2 => Just(Write::Follow),
     ]
 }
@@ -321,6 +329,16 @@ fn apply(draft: &mut Draft, write: &Write) -> Result<(), Refused> {
         Write::DeleteGroup { which } => {
             if let Some(id) = some_group(&tenant, *which) {
                 draft.delete_group(TENANT, id)?;
+            }
+        }
+        Write::Gather { name } => {
+            let users = tenant.users().map(|user| user.id);
+            let all: Vec<_> = users.chain(tenant.groups().map(|group| group.id)).collect();
+            draft.create_group(TENANT, Uuid::new_v4(), group(*name), &all)?;
+        }
+        Write::Thin => {
+            for group in tenant.groups().step_by(2) {
+                draft.delete_group(TENANT, group.id)?;
             }
         }
         Write::Bulk(_) | Write::Wait(_) | Write::Follow => {}
@@ -662,23 +680,60 @@ fn a_name_that_means_somebody_by_a_write_to_somebody_else_is_followed() {
     );
 }
 
+/// A filter that holds what it was sent so far.
+struct Filter {
+    replica: Replica,
+    highest: HighWater,
+}
+
+impl Filter {
+    fn new(scope: &Scope) -> Filter {
+        Filter {
+            replica: Replica::new(scope.clone()),
+            highest: HighWater::default(),
+        }
+    }
+
+    /// Takes what leads from what it holds to where the scope stands.
+    async fn catch_up(&mut self, standing: &Arc<Standing>) -> Result<(), TestCaseError> {
+        let held = self.replica.snapshot();
+        let held = held.map(|snapshot| snapshot.position().revision);
+        for message in standing.update(held).await.iter() {
+            match self.replica.receive(message.clone(), &mut self.highest) {
+                Ok(Received::Part | Received::Applied(_)) => {}
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+        Ok(())
+    }
+
+    fn content(&self, terms: usize) -> (Vec<TermState>, BTreeMap<SubjectDigest, TermSet>) {
+        let snapshot = self.replica.snapshot().unwrap();
+        let entries = snapshot.entries();
+        let entries = entries.map(|(subject, terms)| (subject, terms.clone()));
+        let states = (0..terms).map(|index| snapshot.term_state(index));
+        (states.collect(), entries.collect())
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn following_by_deltas_is_reading_the_whole(
-        writes in prop::collection::vec(write(), 1..60),
+        writes in prop::collection::vec((write(), any::<bool>()), 1..60),
         any_active: bool,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let scope = scope(any_active);
         let mut directory = directory();
-        let mut standing = Arc::new(Standing::read(Arc::new(directory.clone()), scope.clone()));
-        let mut replica = Replica::new(scope.clone());
-        let mut highest = HighWater::default();
+        let first = Arc::new(Standing::read(Arc::new(directory.clone()), scope.clone()));
+        // One goes step by step, one takes several revisions at once, and what one that has just begun knows is the change log.
+        let (mut closely, mut loosely) = (first.clone(), first);
+        let mut filters = [(); 3].map(|()| Filter::new(&scope));
         let mut losses = Losses::default();
         let mut now = Timestamp::UNIX_EPOCH;
-        for write in &writes {
+        for (write, skipped) in &writes {
             if let Write::Wait(hours) = write {
                 now += SignedDuration::from_hours(*hours);
             }
@@ -686,34 +741,30 @@ proptest! {
             let before = (directory.revision(), naive(&directory, &losses, &scope));
             if carry_out(&mut draft, write, &mut losses).is_ok() {
                 directory = draft.finish().directory;
-                standing = Arc::new(standing.advance(Arc::new(directory.clone())));
+                closely = Arc::new(closely.advance(Arc::new(directory.clone())));
             }
-            let fresh = Standing::read(Arc::new(directory.clone()), scope.clone());
-            prop_assert_eq!(standing.digest(), fresh.digest());
+            let fresh = Arc::new(Standing::read(Arc::new(directory.clone()), scope.clone()));
+            let follow = matches!(write, Write::Follow);
+            if follow || !skipped {
+                loosely = Arc::new(loosely.advance(Arc::new(directory.clone())));
+                prop_assert_eq!(loosely.digest(), fresh.digest());
+            }
+            prop_assert_eq!(closely.digest(), fresh.digest());
             if any_active && matches!(write, Write::EndHolds(_) | Write::EndHold(_)) {
                 // The end of a hold is a change only of what somebody may be sent.
                 let changed = before.1 != naive(&directory, &losses, &scope);
                 prop_assert_eq!(directory.revision(), before.0 + u64::from(changed));
             }
-            if !matches!(write, Write::Follow) {
+            if !follow {
                 continue;
             }
-            let held = replica.snapshot().map(|snapshot| snapshot.position().revision);
-            let update = runtime.block_on(standing.update(held));
-            for message in update.iter() {
-                match replica.receive(message.clone(), &mut highest) {
-                    Ok(Received::Part | Received::Applied(_)) => {}
-                    other => prop_assert!(false, "{:?}", other),
-                }
+            let content = naive(&directory, &losses, &scope);
+            for (filter, standing) in filters.iter_mut().zip([&closely, &loosely, &fresh]) {
+                runtime.block_on(filter.catch_up(standing))?;
+                prop_assert_eq!(&filter.content(content.0.len()), &content);
+                let position = *filter.replica.snapshot().unwrap().position();
+                prop_assert_eq!(position.revision, directory.revision());
             }
-            let snapshot = replica.snapshot().unwrap();
-            let (states, entries) = naive(&directory, &losses, &scope);
-            let followed: BTreeMap<_, _> =
-                snapshot.entries().map(|(subject, terms)| (subject, terms.clone())).collect();
-            prop_assert_eq!(followed, entries);
-            let followed: Vec<_> = (0..states.len()).map(|index| snapshot.term_state(index)).collect();
-            prop_assert_eq!(followed, states);
-            prop_assert_eq!(snapshot.position().revision, directory.revision());
         }
     }
 }
