@@ -64,8 +64,8 @@ impl Difference {
                     // And so is who changed.
                     continue;
                 }
-                let (user, groups) = (after, is.parents(slot));
-                let before = old.terms_of(before, was.parents(slot));
+                let (user, groups) = (after, is.linked(slot));
+                let before = old.terms_of(before, was.linked(slot));
                 let after = new.terms_of(user, groups);
                 if before == after {
                     continue;
@@ -90,7 +90,7 @@ impl Difference {
         if let Some(tenant) = resolved.tenant().cloned() {
             for slot in reach.users(&tenant) {
                 if let Some(user) = tenant.user_at(slot) {
-                    let terms = resolved.terms_of(user, tenant.parents(slot));
+                    let terms = resolved.terms_of(user, tenant.linked(slot));
                     let subjects = resolved.subjects(&tenant, user);
                     entries.extend(subjects.into_iter().map(|subject| (subject, terms.clone())));
                 }

@@ -150,7 +150,7 @@ impl Resolved {
             .filter_map(|binding| Some((binding, meant(binding, name)?)))
             .map(|(binding, value)| {
                 let user = tenant.user_named(binding, &value);
-                let terms = user.and_then(|user| self.terms_of(user, tenant.parents(user.slot)));
+                let terms = user.and_then(|user| self.terms_of(user, tenant.linked(user.slot)));
                 (self.subject(binding, &value), terms)
             })
             .collect()
@@ -262,7 +262,7 @@ impl Resolved {
         let mut open = vec![group];
         while let Some(slot) = open.pop() {
             terms.extend(self.targets.get(&slot).into_iter().flatten());
-            let parents = self.tenant.iter().flat_map(|tenant| tenant.parents(slot));
+            let parents = self.tenant.iter().flat_map(|tenant| tenant.linked(slot));
             open.extend(parents.filter(|parent| seen.insert(**parent)));
         }
         let held = (!terms.is_empty()).then(|| self.unions.of_places(terms));

@@ -27,6 +27,15 @@ pub enum Member<'a> {
     Group(&'a Arc<Group>),
 }
 
+/// How far a sweep has come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Swept {
+    /// The last who is no longer linked; none if nobody is.
+    pub(super) up_to: Option<Slot>,
+    /// How many links it has taken out.
+    pub(super) links: usize,
+}
+
 /// A tenant, as a value.
 #[derive(Debug, Clone)]
 pub struct Tenant {
@@ -48,12 +57,14 @@ pub struct Tenant {
     group_display_names: Located,
     /// By the text of a term: `group:NAME`, `groupExternalId:ID`.
     group_terms: Index,
-    /// Direct groups of users and groups, in order of their numbers.
+    /// Direct groups of users and groups, in order of their numbers. Of users, groups that are gone may be among them: see `remains`.
     member_of: OrdMap<Slot, Arc<[Slot]>>,
     /// The groups among the direct members of groups.
     nested: OrdMap<Slot, Arc<[Slot]>>,
     /// Direct memberships, over all groups.
     memberships: usize,
+    /// Groups that are gone, and those of their members, users all, who are still linked to them: taking out a hundred thousand links takes a while.
+    remains: OrdMap<Slot, OrdSet<Slot>>,
     releases: Releases,
 }
 
@@ -77,6 +88,7 @@ impl Tenant {
             member_of: OrdMap::new(),
             nested: OrdMap::new(),
             memberships: 0,
+            remains: OrdMap::new(),
             releases: Releases::default(),
         }
     }
@@ -179,8 +191,8 @@ impl Tenant {
             .collect()
     }
 
-    /// Every user and the groups that it is a direct member of, the oldest first.
-    pub(crate) fn users_with_groups(&self) -> impl Iterator<Item = (&Arc<User>, &[Slot])> {
+    /// Every user and the groups that it is [linked](Self::linked) to, the oldest first.
+    pub(super) fn users_with_groups(&self) -> impl Iterator<Item = (&Arc<User>, &[Slot])> {
         // In step: to look each up would take longer than all else.
         let mut member_of = self.member_of.iter().peekable();
         self.users.iter().map(move |(slot, user)| {
@@ -245,12 +257,17 @@ impl Tenant {
 
     /// The groups that a user or group is a direct member of.
     pub fn direct_groups(&self, slot: Slot) -> impl Iterator<Item = &Arc<Group>> {
-        self.parents(slot)
-            .iter()
-            .filter_map(|slot| self.groups.get(slot))
+        self.parents(slot).filter_map(|slot| self.groups.get(&slot))
     }
 
-    pub(crate) fn parents(&self, slot: Slot) -> &[Slot] {
+    /// The numbers of the groups that a user or group is a direct member of.
+    pub(crate) fn parents(&self, slot: Slot) -> impl Iterator<Item = Slot> + '_ {
+        let linked = self.linked(slot).iter().copied();
+        linked.filter(|group| self.remains.is_empty() || !self.remains.contains_key(group))
+    }
+
+    /// The same, but for a user groups that are gone may be among them, which have no terms and are in no group.
+    pub(super) fn linked(&self, slot: Slot) -> &[Slot] {
         self.member_of.get(&slot).map_or(&[], |slots| slots)
     }
 
@@ -342,16 +359,47 @@ impl Tenant {
         self.groups.insert(group.slot, group);
     }
 
+    /// A group that is in no other goes, with its memberships. Users stay linked to what [remains](Self::has_remains) of it, so this takes as long as the
+    /// groups in it take.
     pub(super) fn drop_group(&mut self, slot: Slot) {
         self.unindex_group(slot);
-        if let Some(group) = self.groups.remove(&slot) {
-            self.ids.remove(&group.id);
-            self.memberships -= group.members.len();
-            self.nested.remove(&slot);
-            for member in &group.members {
-                unlink(&mut self.member_of, *member, slot);
-            }
+        let Some(group) = self.groups.remove(&slot) else {
+            return;
+        };
+        self.ids.remove(&group.id);
+        self.memberships -= group.members.len();
+        let mut users = group.members.clone();
+        for nested in self.nested.remove(&slot).iter().flat_map(|slots| &**slots) {
+            unlink(&mut self.member_of, *nested, slot);
+            users.remove(nested);
         }
+        self.remains.insert(slot, users);
+    }
+
+    /// Whether somebody is still linked to a group that is gone.
+    pub(super) fn has_remains(&self) -> bool {
+        !self.remains.is_empty()
+    }
+
+    /// Takes out what remains of one group that is gone, no more than so many links. Says up to whom, and how many, if there was one.
+    pub(super) fn sweep(&mut self, at_most: usize) -> Option<(Slot, Swept)> {
+        let (group, users) = self.remains.get_min()?;
+        let (group, mut left) = (*group, users.clone());
+        let swept: Vec<Slot> = left.iter().take(at_most).copied().collect();
+        for user in &swept {
+            unlink(&mut self.member_of, *user, group);
+            left.remove(user);
+        }
+        let links = swept.len();
+        let up_to = match left.is_empty() {
+            true => None,
+            false => swept.last().copied(),
+        };
+        match up_to {
+            None => self.remains.remove(&group),
+            Some(_) => self.remains.insert(group, left),
+        };
+        Some((group, Swept { up_to, links }))
     }
 
     fn unindex_group(&mut self, slot: Slot) {
@@ -363,6 +411,24 @@ impl Tenant {
         }
         let name = Locator::of(&old.display_name);
         self.group_display_names.remove(name, slot);
+    }
+
+    /// Gives a group its members, in order of their numbers. Those have to be [linked](Self::put_links) to it.
+    pub(super) fn set_members(&mut self, group: Slot, members: Vec<Slot>) {
+        if let Some(held) = self.groups.get_mut(&group) {
+            self.memberships += members.len();
+            Arc::make_mut(held).members = members.into_iter().collect();
+        }
+    }
+
+    /// Links a member that had no links to all its groups, in order of their numbers. The members come in order of theirs.
+    pub(super) fn put_links(&mut self, member: Slot, groups: &[Slot]) {
+        self.member_of.insert(member, groups.into());
+        if self.groups.contains_key(&member) {
+            for group in groups {
+                link(&mut self.nested, *group, member);
+            }
+        }
     }
 
     /// False if it was a member already.
@@ -402,9 +468,10 @@ impl Tenant {
     }
 
     /// Takes someone out of all groups, which it says. One by one, each would copy the list of those that are left.
-    pub(super) fn leave_groups(&mut self, member: Slot) -> Arc<[Slot]> {
-        let groups = self.member_of.remove(&member).unwrap_or_default();
-        for group in groups.iter() {
+    pub(super) fn leave_groups(&mut self, member: Slot) -> Vec<Slot> {
+        let groups: Vec<Slot> = self.parents(member).collect();
+        self.member_of.remove(&member);
+        for group in &groups {
             if let Some(held) = self.groups.get_mut(group) {
                 Arc::make_mut(held).members.remove(&member);
             }

@@ -175,7 +175,7 @@ fn below_those(
             deciding.push(slot);
         }
         let logged = logged_parents.get(&slot).into_iter().flatten();
-        for parent in tenant.parents(slot).iter().chain(logged) {
+        for parent in tenant.linked(slot).iter().chain(logged) {
             ways_down.entry(*parent).or_default().push(slot);
             if seen.insert(*parent) {
                 open.push(*parent);

@@ -73,6 +73,8 @@ enum Write {
     },
     /// Every other group goes.
     Thin,
+    /// The feeder takes out so many links to groups that are gone.
+    Sweep(usize),
     /// Several in one command, each all or nothing.
     Bulk(Vec<Write>),
     /// So many hours go by.
@@ -101,6 +103,7 @@ fn write() -> impl Strategy<Value = Write> {
         2 => prop::collection::vec(one_write(), 2..6).prop_map(Write::Bulk),
         1 => (1..30_i64).prop_map(Write::Wait),
         1 => prop_oneof![Just(1), Just(1000)].prop_map(Write::EndHolds),
+        1 => prop_oneof![Just(1), Just(3), Just(1000)].prop_map(Write::Sweep),
     ]
 }
 
@@ -336,6 +339,7 @@ fn apply(draft: &mut Draft, write: &Write) -> Result<(), Refused> {
             let all: Vec<_> = users.chain(tenant.groups().map(|group| group.id)).collect();
             draft.create_group(TENANT, Uuid::new_v4(), group(*name), &all)?;
         }
+        Write::Sweep(at_most) => draft.sweep(*at_most),
         Write::Thin => {
             for group in tenant.groups().step_by(2) {
                 draft.delete_group(TENANT, group.id)?;
@@ -553,6 +557,22 @@ fn naive(
     (states.collect(), entries)
 }
 
+/// Whoever is in a group knows it, and nobody is in one that is gone.
+fn both_directions_agree(tenant: &Tenant) -> Result<(), TestCaseError> {
+    let mut memberships = 0;
+    let users = tenant.users().map(|user| user.slot);
+    for slot in users.chain(tenant.groups().map(|group| group.slot)) {
+        let of = tenant
+            .groups()
+            .filter(|group| group.members.contains(&slot));
+        let groups: Vec<_> = of.map(|group| group.slot).collect();
+        memberships += groups.len();
+        prop_assert_eq!(tenant.parents(slot).collect::<Vec<_>>(), groups);
+    }
+    prop_assert_eq!(memberships, tenant.membership_count());
+    Ok(())
+}
+
 /// What a binding may know the user by.
 fn values(user: &User, binding: &Binding) -> Vec<String> {
     let identity = &user.identity;
@@ -743,6 +763,7 @@ proptest! {
                 directory = draft.finish().directory;
                 closely = Arc::new(closely.advance(Arc::new(directory.clone())));
             }
+            both_directions_agree(directory.tenant(TENANT).unwrap())?;
             let fresh = Arc::new(Standing::read(Arc::new(directory.clone()), scope.clone()));
             let follow = matches!(write, Write::Follow);
             if follow || !skipped {

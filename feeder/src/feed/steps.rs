@@ -41,7 +41,8 @@ impl Steps {
     /// The next step, to this revision.
     pub(super) fn step(&mut self, revision: u64, difference: Difference) {
         match self.stood.back_mut() {
-            Some((_, last)) if *last + 1 == revision => *last = revision,
+            // What no filter is sent has no revision of its own.
+            Some((_, last)) if *last + 1 >= revision => *last = revision,
             _ => self.stood.push_back((revision, revision)),
         }
         if difference.terms || !difference.entries.is_empty() {
@@ -104,6 +105,8 @@ mod tests {
         // At 8 it never stood: what was there may have come and gone.
         steps.step(9, difference([1, 2]));
         steps.step(10, difference([]));
+        steps.step(10, difference([]));
+        assert_eq!(steps.stood.len(), 2);
         let known: Vec<_> = (4..12).map(|held| entries(&steps, held)).collect();
         let of = [None, Some(2), Some(2), None, None, Some(0), Some(0), None];
         assert_eq!(known, of);
