@@ -1,5 +1,6 @@
 //! Whom and what a name means within a tenant.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -9,9 +10,11 @@ use scimesh_proto::scope::TermKind;
 use uuid::Uuid;
 
 use super::Tenant;
+use crate::directory::change::Name;
+use crate::directory::entry::meant;
 use crate::directory::group::Group;
 use crate::directory::index::Locator;
-use crate::directory::release::{Compared, Person};
+use crate::directory::release::{Compared, Person, Release};
 use crate::directory::user::{User, fold};
 
 /// A name that one user has, and that means nobody, because somebody else has lost it not long ago.
@@ -104,6 +107,25 @@ impl Tenant {
         Some(Held { user, lost })
     }
 
+    /// The names that were lost and that only a hold keeps from meaning the user who has them, under one of the bindings at least: as each was lost, with
+    /// the user's id, and when the last of its former holders lost it.
+    pub(crate) fn held_names(&self) -> BTreeMap<(Name, Uuid), Timestamp> {
+        let mut names = BTreeMap::new();
+        for (_, Release { name, .. }) in self.releases() {
+            for binding in self.bindings() {
+                let held = meant(binding, name).and_then(|value| {
+                    self.held(binding, &value)
+                        .map(|held| (held.user.id, held.lost))
+                });
+                if let Some((user, lost)) = held {
+                    let last = names.entry((name.clone(), user)).or_insert(lost);
+                    *last = lost.max(*last);
+                }
+            }
+        }
+        names
+    }
+
     /// Whether one of a user's own names, in the form in which the binding compares, means that user.
     pub(crate) fn means(&self, binding: &Binding, name: &str, user: &User) -> bool {
         let alone = self.has_no_doubles(binding)
@@ -188,10 +210,13 @@ fn compared<'n>(binding: &Binding, name: &'n str) -> Compared<'n> {
 #[cfg(test)]
 mod tests {
     use scimesh_proto::binding::Source;
+    use scimesh_proto::digest::Key;
+    use scimesh_proto::position::History;
     use serde_json::json;
 
     use super::*;
     use crate::directory::user::{Meta, Slot};
+    use crate::directory::{Directory, Draft, Keys};
 
     #[test]
     fn a_user_name_names_its_user_to_the_letter_though_it_is_taken_in_every_case() {
@@ -201,18 +226,65 @@ mod tests {
         let meta = Meta::new(jiff::Timestamp::UNIX_EPOCH);
         let ada = User::new(Slot(1), Uuid::from_u128(1), meta, attributes).unwrap();
         tenant.put_user(Arc::new(ada));
-        let binding = Binding {
+        let binding = by_name(false);
+        let named = |name| tenant.user_named(&binding, name).is_some();
+        assert!(named("Ada@example.com"));
+        assert!(!named("ada@example.com"));
+        assert!(tenant.user_by_name("ada@example.com").is_some());
+    }
+
+    #[test]
+    fn what_is_held_is_told_as_the_bindings_compare_it() {
+        for (ignore_case, spelled, told) in [
+            (false, "Ada", &["Ada"][..]),
+            (false, "ada", &[]),
+            (true, "ada", &["Ada"]),
+        ] {
+            let history = History {
+                generation: 1,
+                id: [1; 16],
+            };
+            let key = || Key::new([2; 32]);
+            let keys = Keys {
+                content: key(),
+                proof: key(),
+            };
+            let empty = Directory::new(history, 0, keys);
+            let mut draft = Draft::new(&empty, Timestamp::UNIX_EPOCH);
+            draft.create_tenant("corp").unwrap();
+            let user = |name: &str, person: &str| {
+                let attributes = json!({"userName": name, "externalId": person, "active": true});
+                attributes.as_object().unwrap().clone()
+            };
+            let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
+            draft.create_user("corp", one, user("Ada", "1")).unwrap();
+            draft.update_user("corp", one, user("Eve", "1")).unwrap();
+            draft
+                .create_user("corp", other, user(spelled, "2"))
+                .unwrap();
+            let held = |draft: &Draft| -> Vec<_> {
+                let held = draft.tenant("corp").unwrap().held_names();
+                let held = held.into_iter();
+                held.map(|((name, user), _)| (name.value.to_string(), user))
+                    .collect()
+            };
+            // Under no binding anybody is meant by anything.
+            assert_eq!(held(&draft), []);
+            draft.set_binding("corp", by_name(ignore_case)).unwrap();
+            let told: Vec<_> = told.iter().map(|name| (name.to_string(), other)).collect();
+            assert_eq!(held(&draft), told, "{ignore_case} {spelled}");
+        }
+    }
+
+    fn by_name(ignore_case: bool) -> Binding {
+        Binding {
             source: Source::Token {
                 issuer: "i".to_owned(),
                 claim: "sub".to_owned(),
                 pin: None,
             },
             attribute: Attribute::UserName,
-            ignore_case: false,
-        };
-        let named = |name| tenant.user_named(&binding, name).is_some();
-        assert!(named("Ada@example.com"));
-        assert!(!named("ada@example.com"));
-        assert!(tenant.user_by_name("ada@example.com").is_some());
+            ignore_case,
+        }
     }
 }
