@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use scimesh_proto::binding::{Attribute, Binding, Source};
 use scimesh_proto::scope::{Scope, Term};
 use serde_json::json;
@@ -15,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::scope::{Scopes, Standing};
-use crate::directory::{Attributes, Draft, MemberChange, Refused};
+use crate::directory::{Attributes, Directory, Draft, MemberChange, Refused};
 use crate::ledger::{Failed, Ledger};
 use crate::metrics::CommitMetrics;
 use crate::store::Store;
@@ -205,6 +206,63 @@ async fn follow(
     }
 }
 
+/// What a scope's step over one change of a large group takes by itself, and the delta, in the processor's time.
+async fn alone(directory: &Arc<Directory>) {
+    let scope = scope(&["group:outer", "group:big", "group:bigger"], true);
+    let mut standing = Arc::new(Standing::read(directory.clone(), scope, Arc::default()));
+    type Change = fn(&mut Draft) -> Result<(), Refused>;
+    let changes: [(&str, Change); 4] = [
+        ("nest", |draft| {
+            let big = MemberChange::Add(vec![group_id(BIG)]);
+            draft
+                .change_members(TENANT, group_id(OUTER), &[big])
+                .map(drop)
+        }),
+        ("nest under another name", |draft| {
+            draft
+                .update_group(TENANT, group_id(OUTER), group("other"), &[])
+                .map(drop)
+        }),
+        ("rename", |draft| {
+            draft
+                .update_group(TENANT, group_id(BIG), group("bigger"), &[])
+                .map(drop)
+        }),
+        ("delete", |draft| draft.delete_group(TENANT, group_id(BIG))),
+    ];
+    for (name, change) in changes {
+        let mut draft = Draft::new(&standing.directory, Timestamp::now());
+        let start = used();
+        change(&mut draft).unwrap();
+        let made = draft.finish();
+        let made_in = used() - start;
+        let held = standing.revision();
+        let start = used();
+        let next = Arc::new(standing.advance(Arc::new(made.directory)));
+        let advanced = used() - start;
+        let start = Instant::now();
+        let bytes: usize = next
+            .update(Some(held))
+            .await
+            .iter()
+            .map(prost::Message::encoded_len)
+            .sum();
+        println!(
+            "{name}: made in {} ms, a scope's step in {} ms of the processor, encoded in {} ms, {bytes} bytes",
+            ms(made_in),
+            ms(advanced),
+            ms(start.elapsed())
+        );
+        standing = next;
+    }
+}
+
+/// Time that this thread has had a processor.
+fn used() -> Duration {
+    let time = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(time.split(' ').next().unwrap().parse().unwrap())
+}
+
 type Step = Box<dyn FnOnce(&mut Draft) -> Result<(), Refused> + Send>;
 
 struct Bench {
@@ -315,7 +373,7 @@ fn what_changes_of_large_groups_cost() {
             ("16 teams, everybody", scope(&TEAMS16, true)),
         ] {
             let start = Instant::now();
-            let standing = Arc::new(Standing::read(directory.clone(), scope));
+            let standing = Arc::new(Standing::read(directory.clone(), scope, Arc::default()));
             let read = start.elapsed();
             let start = Instant::now();
             let bytes: usize = standing.update(None).await.iter().map(prost::Message::encoded_len).sum();
@@ -324,6 +382,7 @@ fn what_changes_of_large_groups_cost() {
                 standing.entries(), ms(read), ms(start.elapsed()), resident()
             );
         }
+        alone(&directory).await;
         let directory = Arc::into_inner(directory).unwrap();
         let (ledger, mut writer) =
             Ledger::start(store, directory, CommitMetrics::default()).unwrap();

@@ -693,10 +693,11 @@ fn a_name_that_means_somebody_by_a_write_to_somebody_else_is_followed() {
         .update_user(TENANT, one, looks("zoe2", Some("0z")))
         .unwrap();
     let after = Arc::new(draft.finish().directory);
-    let standing = Standing::read(Arc::new(before), scope(true)).advance(after.clone());
+    let standing =
+        Standing::read(Arc::new(before), scope(true), Arc::default()).advance(after.clone());
     assert_eq!(
         standing.digest(),
-        Standing::read(after, scope(true)).digest()
+        Standing::read(after, scope(true), Arc::default()).digest()
     );
 }
 
@@ -747,7 +748,7 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let scope = scope(any_active);
         let mut directory = directory();
-        let first = Arc::new(Standing::read(Arc::new(directory.clone()), scope.clone()));
+        let first = Arc::new(Standing::read(Arc::new(directory.clone()), scope.clone(), Arc::default()));
         // One goes step by step, one takes several revisions at once, and what one that has just begun knows is the change log.
         let (mut closely, mut loosely) = (first.clone(), first);
         let mut filters = [(); 3].map(|()| Filter::new(&scope));
@@ -764,7 +765,7 @@ proptest! {
                 closely = Arc::new(closely.advance(Arc::new(directory.clone())));
             }
             both_directions_agree(directory.tenant(TENANT).unwrap())?;
-            let fresh = Arc::new(Standing::read(Arc::new(directory.clone()), scope.clone()));
+            let fresh = Arc::new(Standing::read(Arc::new(directory.clone()), scope.clone(), Arc::default()));
             let follow = matches!(write, Write::Follow);
             if follow || !skipped {
                 loosely = Arc::new(loosely.advance(Arc::new(directory.clone())));

@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
 use super::encode;
-use super::steps::Steps;
+use super::steps::{Shared, Steps};
 use crate::directory::{
     Change, Content, Difference, Directory, Resolved, Touch, touched, touched_weight,
 };
@@ -64,10 +64,10 @@ impl Standing {
     }
 
     /// The whole content, read out of the directory.
-    pub(super) fn read(directory: Arc<Directory>, scope: Scope) -> Self {
+    pub(super) fn read(directory: Arc<Directory>, scope: Scope, shared: Arc<Shared>) -> Self {
         let content = Resolved::new(&directory, &scope).content();
         let revision = directory.revision();
-        let steps = Steps::begin(revision);
+        let steps = Steps::begin(revision, shared);
         Standing::new(directory, scope, content, revision, steps)
     }
 
@@ -97,7 +97,7 @@ impl Standing {
         let changes = directory.changes_since(self.revision());
         let touch = changes.map(|changes| touched(&new, &changes));
         let (content, steps) = match touch {
-            None | Some(Touch::Everything) => (new.content(), Steps::begin(revision)),
+            None | Some(Touch::Everything) => (new.content(), self.steps.again(revision)),
             Some(Touch::Within(reach)) => {
                 let mut old = Resolved::new(&self.directory, &scope);
                 let (mut content, mut steps) = (self.content, self.steps.clone());
@@ -239,18 +239,26 @@ impl Drop for ScopeFeed {
 
 /// The scopes that streams follow now.
 #[derive(Debug, Default)]
-pub(super) struct Scopes(Mutex<HashMap<Scope, Weak<ScopeFeed>>>);
+pub(super) struct Scopes {
+    followed: Mutex<HashMap<Scope, Weak<ScopeFeed>>>,
+    shared: Arc<Shared>,
+}
 
 impl Scopes {
     /// The feed of `scope`, begun if nobody follows it yet. It ends when the last stream lets go of it.
     pub(super) fn follow(&self, ledger: &Ledger, scope: &Scope) -> Arc<ScopeFeed> {
-        let mut scopes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scopes = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(feed) = scopes.get(scope).and_then(Weak::upgrade) {
             return feed;
         }
         scopes.retain(|_, feed| feed.strong_count() > 0);
         let (publish, standing) = watch::channel(None);
-        let task = tokio::spawn(keep_current(ledger.clone(), scope.clone(), publish));
+        let task = tokio::spawn(keep_current(
+            ledger.clone(),
+            scope.clone(),
+            self.shared.clone(),
+            publish,
+        ));
         let feed = Arc::new(ScopeFeed {
             standing,
             task: task.abort_handle(),
@@ -261,7 +269,7 @@ impl Scopes {
 
     /// How many there are.
     pub(super) fn count(&self) -> usize {
-        let scopes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let scopes = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
         scopes
             .values()
             .filter(|feed| feed.strong_count() > 0)
@@ -269,7 +277,12 @@ impl Scopes {
     }
 }
 
-async fn keep_current(ledger: Ledger, scope: Scope, publish: watch::Sender<Option<Arc<Standing>>>) {
+async fn keep_current(
+    ledger: Ledger,
+    scope: Scope,
+    shared: Arc<Shared>,
+    publish: watch::Sender<Option<Arc<Standing>>>,
+) {
     let mut directories = ledger.watch();
     // A handle would keep the writer alive.
     drop(ledger);
@@ -278,8 +291,8 @@ async fn keep_current(ledger: Ledger, scope: Scope, publish: watch::Sender<Optio
     loop {
         let next = match standing.clone() {
             None => {
-                let scope = scope.clone();
-                off_the_path(move || Standing::read(directory, scope)).await
+                let (scope, shared) = (scope.clone(), shared.clone());
+                off_the_path(move || Standing::read(directory, scope, shared)).await
             }
             Some(standing) if standing.is_near(&directory) => Some(standing.advance(directory)),
             Some(standing) => {

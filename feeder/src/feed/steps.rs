@@ -4,13 +4,16 @@
 //! knows.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use imbl::Vector;
 
 use crate::directory::Difference;
 
-/// Entries in all steps at most, some 4 MB: of these are the groups of a hundred thousand, once for each scope.
-const MAX_ENTRIES: usize = 150_000;
+/// Entries in all steps of a scope at most, of 24 bytes: a group of 100,000 who are known by two names.
+const MAX_ENTRIES: usize = 250_000;
+/// Entries in all steps of all scopes at most: 100 MB.
+const MAX_SHARED: usize = 4_000_000;
 /// Rows of revisions at most.
 const MAX_ROWS: usize = 1024;
 /// Steps at most.
@@ -22,20 +25,62 @@ pub(super) struct Steps {
     /// Rows of revisions, from one to another, at each of which the content stood. Not at those between rows: several were taken at once.
     stood: Vector<(u64, u64)>,
     /// What changed on the way to a revision. All after `since`.
-    steps: Vector<(u64, Arc<Difference>)>,
+    steps: Vector<(u64, Arc<Kept>)>,
     since: u64,
     entries: usize,
+    shared: Arc<Shared>,
+}
+
+/// Counts what the steps of all scopes hold together. What finds no room is not kept, and told from the change log.
+#[derive(Debug, Default)]
+pub(super) struct Shared(AtomicUsize);
+
+/// A difference that is counted for as long as somebody has it.
+#[derive(Debug)]
+pub(super) struct Kept {
+    difference: Difference,
+    shared: Arc<Shared>,
+}
+
+impl Kept {
+    fn new(difference: Difference, shared: &Arc<Shared>) -> Kept {
+        let count = difference.entries.len();
+        shared.0.fetch_add(count, Ordering::Relaxed);
+        let shared = shared.clone();
+        Kept { difference, shared }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let count = self.difference.entries.len();
+        self.shared.0.fetch_sub(count, Ordering::Relaxed);
+    }
+}
+
+impl std::ops::Deref for Kept {
+    type Target = Difference;
+
+    fn deref(&self) -> &Difference {
+        &self.difference
+    }
 }
 
 impl Steps {
     /// The content stands at this revision, and how it came there is not known.
-    pub(super) fn begin(revision: u64) -> Steps {
+    pub(super) fn begin(revision: u64, shared: Arc<Shared>) -> Steps {
         Steps {
             stood: Vector::unit((revision, revision)),
             steps: Vector::new(),
             since: revision,
             entries: 0,
+            shared,
         }
+    }
+
+    /// The same, from a revision on to which nothing is known to lead.
+    pub(super) fn again(&self, revision: u64) -> Steps {
+        Steps::begin(revision, self.shared.clone())
     }
 
     /// The next step, to this revision.
@@ -47,9 +92,13 @@ impl Steps {
         }
         if difference.terms || !difference.entries.is_empty() {
             self.entries += difference.entries.len();
-            self.steps.push_back((revision, Arc::new(difference)));
+            let kept = Kept::new(difference, &self.shared);
+            self.steps.push_back((revision, Arc::new(kept)));
         }
-        while self.entries > MAX_ENTRIES || self.steps.len() > MAX_STEPS {
+        while self.entries > MAX_ENTRIES
+            || self.steps.len() > MAX_STEPS
+            || self.shared.0.load(Ordering::Relaxed) > MAX_SHARED
+        {
             let Some((revision, oldest)) = self.steps.pop_front() else {
                 break;
             };
@@ -62,7 +111,7 @@ impl Steps {
     }
 
     /// What differs from the content of revision `held`, if that is known here.
-    pub(super) fn since(&self, held: u64) -> Option<Arc<Difference>> {
+    pub(super) fn since(&self, held: u64) -> Option<Arc<Kept>> {
         let stood = self.stood.iter().rev();
         let row = stood.take_while(|(_, last)| held <= *last).last();
         if held < self.since || row.is_none_or(|(first, _)| held < *first) {
@@ -75,7 +124,10 @@ impl Steps {
             .collect();
         Some(match later.as_slice() {
             [only] => Arc::clone(only),
-            several => Arc::new(Difference::all(several.iter().rev().map(|step| &***step))),
+            several => {
+                let all = Difference::all(several.iter().rev().map(|step| &step.difference));
+                Arc::new(Kept::new(all, &self.shared))
+            }
         })
     }
 }
@@ -100,7 +152,7 @@ mod tests {
 
     #[test]
     fn only_from_where_it_stood_is_it_known_what_differs() {
-        let mut steps = Steps::begin(5);
+        let mut steps = Steps::begin(5, Arc::default());
         steps.step(6, difference([1]));
         // At 8 it never stood: what was there may have come and gone.
         steps.step(9, difference([1, 2]));
@@ -114,7 +166,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded_and_what_is_not_kept_is_not_known() {
-        let mut steps = Steps::begin(0);
+        let mut steps = Steps::begin(0, Arc::default());
         for revision in 1..=4 {
             steps.step(revision, difference(0..MAX_ENTRIES / 2));
         }
@@ -135,5 +187,25 @@ mod tests {
             (entries(&steps, 12), entries(&steps, 2 * 9_998)),
             (None, Some(1))
         );
+    }
+
+    #[test]
+    fn all_scopes_together_keep_no_more_than_there_is_room_for() {
+        let shared: Arc<Shared> = Arc::default();
+        let scopes = || {
+            let mut steps = Steps::begin(0, shared.clone());
+            steps.step(1, difference(0..MAX_ENTRIES));
+            steps
+        };
+        let kept: Vec<_> = (0..20).map(|_| scopes()).collect();
+        let count = shared.0.load(Ordering::Relaxed);
+        assert!(
+            count <= MAX_SHARED && count + MAX_ENTRIES > MAX_SHARED,
+            "{count}"
+        );
+        let knowing = kept.iter().filter(|steps| entries(steps, 0).is_some());
+        assert_eq!(knowing.count(), MAX_SHARED / MAX_ENTRIES);
+        drop(kept);
+        assert_eq!(shared.0.load(Ordering::Relaxed), 0);
     }
 }
