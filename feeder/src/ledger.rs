@@ -18,6 +18,8 @@ use crate::store::{CommitError, Store};
 const QUEUE: usize = 1024;
 /// Commands in one transaction at most.
 const BATCH: usize = 256;
+/// Links to groups that are gone which are taken out with one transaction at most: some milliseconds, for which others wait.
+const SWEEP: usize = 2000;
 
 /// A handle on the writer. The writer ends when the last handle is dropped.
 #[derive(Debug, Clone)]
@@ -211,14 +213,27 @@ fn write(
     metrics: &CommitMetrics,
 ) {
     let mut jobs = Vec::with_capacity(BATCH);
-    while queue.blocking_recv_many(&mut jobs, BATCH) > 0 {
+    let mut failed = false;
+    loop {
         let current = publish.borrow().clone();
+        // What remains of large groups goes with others' commands, and when there are none. A store that has no room gets no more of its own accord.
+        let sweeps = current.has_remains() && !failed;
+        match sweeps {
+            true => jobs.extend(std::iter::from_fn(|| queue.try_recv().ok()).take(BATCH)),
+            false if queue.blocking_recv_many(&mut jobs, BATCH) == 0 => return,
+            false => {}
+        }
+        if sweeps && jobs.is_empty() && queue.is_closed() {
+            // The rest of them is found when the store is opened.
+            return;
+        }
         let batch = make(&current, jobs.drain(..));
         let stored = if batch.rows.is_empty() {
             Ok(())
         } else {
             store.commit(&batch.rows, &batch.changes, &batch.directory)
         };
+        failed = stored.is_err();
         match &stored {
             Ok(()) if batch.rows.is_empty() => {}
             Ok(()) => {
@@ -233,7 +248,7 @@ fn write(
             }
         }
         let changed = batch.replies.iter().filter(|reply| reply.changed);
-        if stored.is_ok() && !batch.rows.is_empty() {
+        if stored.is_ok() && changed.clone().next().is_some() {
             metrics.batch.observe(changed.clone().count() as f64);
             for reply in changed {
                 metrics
@@ -274,6 +289,13 @@ fn make(current: &Directory, jobs: impl Iterator<Item = Queued>) -> Batch {
             since,
             changed,
         });
+    }
+    if batch.directory.has_remains() {
+        let mut draft = Draft::new(&batch.directory, now);
+        draft.sweep(SWEEP);
+        let swept = draft.finish();
+        batch.directory = swept.directory;
+        batch.rows.extend(swept.rows);
     }
     batch
 }
@@ -439,6 +461,88 @@ mod tests {
         assert_eq!(of(&after), of(&before));
         assert_eq!((of(&after).0.len(), of(&after).1.len()), (2, 1));
         close(ledger, writer).await;
+    }
+
+    fn rows_of_members(dir: &Path) -> i64 {
+        let database = rusqlite::Connection::open(dir.join(crate::store::FILE_NAME)).unwrap();
+        let count = database.query_row("SELECT count(*) FROM members", [], |row| row.get(0));
+        count.unwrap()
+    }
+
+    /// A tenant with a user who is in a group of so many, and in another one.
+    fn company(draft: &mut Draft, size: usize) -> Result<(Uuid, Uuid), Refused> {
+        draft.create_tenant("corp")?;
+        let users: Vec<Uuid> = (0..size).map(|_| Uuid::new_v4()).collect();
+        for (number, id) in users.iter().enumerate() {
+            let user = attributes(json!({"userName": format!("{number:06}")}));
+            draft.create_user("corp", *id, user)?;
+        }
+        let named = |name| attributes(json!({ "displayName": name }));
+        let inner = draft.create_group("corp", Uuid::new_v4(), named("inner"), &users[..1])?;
+        let all: Vec<Uuid> = users.iter().copied().chain([inner.id]).collect();
+        let large = draft.create_group("corp", Uuid::new_v4(), named("large"), &all)?;
+        Ok((large.id, users[0]))
+    }
+
+    #[tokio::test]
+    async fn what_remains_of_a_large_group_is_taken_out_behind_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (ledger, writer) = open(dir.path());
+        let size = 3 * SWEEP + 5;
+        let made = ledger.commit(move |draft| company(draft, size)).await;
+        let (large, user) = made.unwrap().value;
+        let delete = ledger.commit(move |draft| {
+            draft.delete_group("corp", large)?;
+            // It is gone for all that looks, and somebody may go whom it still links.
+            let tenant = draft.tenant("corp")?;
+            let slot = tenant.slot_of(user).unwrap();
+            let groups: Vec<_> = tenant.direct_groups(slot).collect();
+            assert_eq!((groups.len(), &*groups[0].display_name), (1, "inner"));
+            assert_eq!(tenant.membership_count(), 1);
+            draft.delete_user("corp", user)
+        });
+        delete.await.unwrap();
+        let mut directories = ledger.watch();
+        let swept = |directory: &Arc<Directory>| !directory.has_remains();
+        let after = directories.wait_for(swept).await.unwrap().clone();
+        assert_eq!(after.tenant("corp").unwrap().membership_count(), 0);
+        close(ledger, writer).await;
+        assert_eq!(rows_of_members(dir.path()), 0);
+    }
+
+    #[test]
+    fn a_crash_before_all_of_a_group_is_taken_out_brings_nobody_back() {
+        for pieces in 0..2 {
+            let dir = tempfile::tempdir().unwrap();
+            let (mut store, directory) = Store::open(dir.path()).unwrap();
+            let mut commit = |directory: &Directory, command: &mut dyn FnMut(&mut Draft)| {
+                let mut draft = Draft::new(directory, Timestamp::now());
+                command(&mut draft);
+                let made = draft.finish();
+                let changes: Vec<_> = made.change.iter().cloned().collect();
+                store.commit(&made.rows, &changes, &made.directory).unwrap();
+                made.directory
+            };
+            let mut ids = None;
+            let directory = commit(&directory, &mut |draft| ids = company(draft, 50).ok());
+            let (large, user) = ids.unwrap();
+            let mut directory = commit(&directory, &mut |draft| {
+                draft.delete_group("corp", large).unwrap();
+            });
+            for _ in 0..pieces {
+                directory = commit(&directory, &mut |draft| draft.sweep(20));
+            }
+            drop(store);
+            assert_eq!(rows_of_members(dir.path()), 52 - 20 * pieces);
+            let (store, again) = Store::open(dir.path()).unwrap();
+            let tenant = again.tenant("corp").unwrap();
+            assert_eq!(again.revision(), directory.revision());
+            assert!(tenant.group(large).is_none() && !again.has_remains());
+            let slot = tenant.slot_of(user).unwrap();
+            assert_eq!(tenant.direct_groups(slot).count(), 1);
+            drop(store);
+            assert_eq!(rows_of_members(dir.path()), 1);
+        }
     }
 
     /// Bytes that this thread has written so far.

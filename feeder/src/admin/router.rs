@@ -1,6 +1,5 @@
 //! The feeder's end of the administration socket: one route per command of [`wire`](super::wire).
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
@@ -16,7 +15,7 @@ use super::explanation::{Explain, ExplainToken};
 use super::wire::{self, Command};
 use super::{dump, explain, reconcile};
 use crate::config::{BindingForm, ExtensionForm, PinForm};
-use crate::directory::{Directory, Draft, Person, Refused, Release, Tenant, Token, TokenHash};
+use crate::directory::{Directory, Draft, Refused, Tenant, Token, TokenHash};
 use crate::ledger::{Committed, Failed, Ledger, Unavailable};
 
 /// The largest file of `apply`, as JSON; other commands are some bytes.
@@ -275,20 +274,16 @@ async fn list_holds(ledger: State<Ledger>, asked: Asked<wire::ListHolds>) -> Don
     let Json(wire::ListHolds { tenant }) = asked?;
     let directory = ledger.directory();
     let tenant = named(&directory, &tenant)?;
-    // The oldest first: of several who lost a name, the last one's loss is told.
-    let mut held = BTreeMap::new();
-    for (lost, Release { name, person }) in tenant.releases() {
-        let users = tenant.users_ignoring_case(name.attribute, &name.value);
-        let others = users.into_iter().filter(|user| Person::of(user) != *person);
-        held.extend(others.map(|user| ((name, user.id), *lost)));
-    }
-    let rows = held.into_iter().map(|((name, user), lost)| wire::HoldRow {
-        attribute: name.attribute.to_string(),
-        value: name.value.to_string(),
-        user,
-        lost: text(lost),
-        until: text(directory.hold_end(lost)),
-    });
+    let rows = tenant
+        .held_names()
+        .into_iter()
+        .map(|((name, user), lost)| wire::HoldRow {
+            attribute: name.attribute.to_string(),
+            value: name.value.to_string(),
+            user,
+            lost: text(lost),
+            until: text(directory.hold_end(lost)),
+        });
     Ok(Json(rows.collect()))
 }
 

@@ -3,7 +3,6 @@
 //! A snapshot is [`Resolved::entries`] over all names, a delta is the same over the names that may have changed.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use scimesh_proto::binding::{Binding, Source};
@@ -13,6 +12,7 @@ use scimesh_proto::snapshot::{TermSet, TermState, head_digest};
 use scimesh_proto::spiffe;
 
 use super::change::Name;
+use super::holdings::{SlotMap, SlotSet, Unions};
 use super::tenant::Tenant;
 use super::user::{Slot, User};
 use super::{Directory, Keys};
@@ -25,9 +25,12 @@ pub struct Resolved {
     keys: Keys,
     states: Vec<TermState>,
     /// The terms that a group itself satisfies.
-    targets: HashMap<Slot, Vec<usize>>,
-    /// The terms that a member of a group has by it, nesting included.
-    held: HashMap<Slot, Arc<[usize]>>,
+    targets: SlotMap<Vec<usize>>,
+    /// The terms that a member of a group has by it, nesting included; none if that is none.
+    held: SlotMap<Option<Arc<TermSet>>>,
+    unions: Unions,
+    /// Whether a user may hold terms that no group gives.
+    by_value: bool,
 }
 
 /// Totals over a scope's content.
@@ -63,7 +66,7 @@ impl Resolved {
     /// Resolves `scope`. A tenant that does not exist is an empty one without bindings.
     pub fn new(directory: &Directory, scope: &Scope) -> Resolved {
         let tenant = directory.tenant(scope.tenant()).cloned();
-        let mut targets: HashMap<Slot, Vec<usize>> = HashMap::new();
+        let mut targets: SlotMap<Vec<usize>> = SlotMap::default();
         let mut states = Vec::with_capacity(scope.terms().len());
         for (index, term) in scope.terms().iter().enumerate() {
             states.push(match term.kind() {
@@ -84,13 +87,16 @@ impl Resolved {
                 }
             });
         }
+        let is_value = |term: &Term| matches!(term.kind(), TermKind::Role | TermKind::Entitlement);
         Resolved {
             scope: scope.clone(),
             keys: directory.keys().clone(),
             tenant,
             states,
             targets,
-            held: HashMap::new(),
+            held: SlotMap::default(),
+            unions: Unions::default(),
+            by_value: scope.terms().iter().any(is_value),
         }
     }
 
@@ -135,7 +141,7 @@ impl Resolved {
     /// Every subject that one of a user's names may mean, under each binding that it can stand for, and the terms of the single
     /// active user whom it does mean. No terms, and so no entry, if that is nobody, several, an inactive one, or one without
     /// terms in a scope that does not ask for every active user.
-    pub fn entries(&mut self, name: &Name) -> Vec<(SubjectDigest, Option<TermSet>)> {
+    pub fn entries(&mut self, name: &Name) -> Vec<(SubjectDigest, Option<Arc<TermSet>>)> {
         let Some(tenant) = self.tenant.clone() else {
             return Vec::new();
         };
@@ -144,7 +150,7 @@ impl Resolved {
             .filter_map(|binding| Some((binding, meant(binding, name)?)))
             .map(|(binding, value)| {
                 let user = tenant.user_named(binding, &value);
-                let terms = user.and_then(|user| self.terms_of(&tenant, user));
+                let terms = user.and_then(|user| self.terms_of(user, tenant.linked(user.slot)));
                 (self.subject(binding, &value), terms)
             })
             .collect()
@@ -155,26 +161,33 @@ impl Resolved {
         let Some(tenant) = self.tenant.clone() else {
             return;
         };
-        for user in tenant.users() {
-            let Some(terms) = self.terms_of(&tenant, user) else {
-                continue;
-            };
-            for binding in tenant.bindings() {
-                let names = user.names_of(binding.attribute);
-                let mut values: Vec<Arc<str>> = names
-                    .iter()
-                    .filter_map(|name| meant(binding, name))
-                    .collect();
-                // Two of the user's emails may differ in case alone.
-                values.sort_unstable();
-                values.dedup();
-                for value in values {
-                    if tenant.user_named(binding, &value).is_some() {
-                        each(self.subject(binding, &value), &terms);
-                    }
+        for (user, groups) in tenant.users_with_groups() {
+            if let Some(terms) = self.terms_of(user, groups) {
+                for subject in self.subjects(&tenant, user) {
+                    each(subject, &terms);
                 }
             }
         }
+    }
+
+    /// Every subject that means this user and nobody else, under each of the tenant's bindings.
+    pub(super) fn subjects(&self, tenant: &Tenant, user: &User) -> Vec<SubjectDigest> {
+        let mut subjects = Vec::new();
+        for binding in tenant.bindings() {
+            let names = user.names_of(binding.attribute);
+            let mut values: Vec<Arc<str>> = names
+                .iter()
+                .filter_map(|name| meant(binding, name))
+                .collect();
+            // Two of the user's emails may differ in case alone.
+            values.sort_unstable();
+            values.dedup();
+            let own = values
+                .iter()
+                .filter(|value| tenant.means(binding, value, user));
+            subjects.extend(own.map(|value| self.subject(binding, value)));
+        }
+        subjects
     }
 
     fn subject(&self, binding: &Binding, name: &str) -> SubjectDigest {
@@ -201,55 +214,58 @@ impl Resolved {
         self.keys.content.entry(subject, terms)
     }
 
-    fn terms_of(&mut self, tenant: &Tenant, user: &User) -> Option<TermSet> {
+    /// The terms that a user holds who is a direct member of these groups; none if it has no entry.
+    pub(super) fn terms_of(&mut self, user: &User, groups: &[Slot]) -> Option<Arc<TermSet>> {
         if !user.identity.active {
             return None;
         }
-        let mut held: Vec<usize> = Vec::new();
-        for group in tenant.parents(user.slot) {
-            held.extend_from_slice(&self.held_by_members(tenant, *group));
-        }
-        let mut values = |kind: TermKind, values: &[Arc<str>]| {
-            for value in values {
-                let term = Term::parse(&format!("{}:{value}", kind.as_str()));
-                held.extend(term.ok().and_then(|term| self.scope.index_of(&term)));
+        let mut held: Option<Arc<TermSet>> = None;
+        for group in groups {
+            if let Some(more) = self.held_by_members(*group) {
+                held = Some(match held {
+                    None => more,
+                    Some(held) => self.unions.of_two(held, &more),
+                });
             }
-        };
-        if self
-            .scope
-            .terms()
-            .iter()
-            .any(|term| matches!(term.kind(), TermKind::Role | TermKind::Entitlement))
-        {
-            values(TermKind::Role, &user.identity.roles);
-            values(TermKind::Entitlement, &user.identity.entitlements);
         }
-        if held.is_empty() && !self.scope.any_active() {
-            return None;
+        if self.by_value {
+            let of = |kind: TermKind, values: &[Arc<str>]| -> Vec<usize> {
+                let term = |value| Term::parse(&format!("{}:{value}", kind.as_str())).ok();
+                let terms = values.iter().filter_map(term);
+                terms
+                    .filter_map(|term| self.scope.index_of(&term))
+                    .collect()
+            };
+            let mut places = of(TermKind::Role, &user.identity.roles);
+            places.extend(of(TermKind::Entitlement, &user.identity.entitlements));
+            if !places.is_empty() {
+                let more = self.unions.of_places(places);
+                held = Some(match held {
+                    None => more,
+                    Some(held) => self.unions.of_two(held, &more),
+                });
+            }
         }
-        Some(TermSet::from_indices(held))
+        if held.is_none() && self.scope.any_active() {
+            return Some(self.unions.of_places([]));
+        }
+        held
     }
 
-    /// The terms of the group and of every group that it is in, however deep.
-    fn held_by_members(&mut self, tenant: &Tenant, group: Slot) -> Arc<[usize]> {
+    /// The terms of the group and of every group that it is in, however deep; none if it has none.
+    fn held_by_members(&mut self, group: Slot) -> Option<Arc<TermSet>> {
         if let Some(held) = self.held.get(&group) {
             return held.clone();
         }
         let mut terms: Vec<usize> = Vec::new();
-        let mut seen = vec![group];
-        let mut next = 0;
-        while let Some(slot) = seen.get(next).copied() {
-            next += 1;
+        let mut seen = SlotSet::from_iter([group]);
+        let mut open = vec![group];
+        while let Some(slot) = open.pop() {
             terms.extend(self.targets.get(&slot).into_iter().flatten());
-            for parent in tenant.parents(slot) {
-                if !seen.contains(parent) {
-                    seen.push(*parent);
-                }
-            }
+            let parents = self.tenant.iter().flat_map(|tenant| tenant.linked(slot));
+            open.extend(parents.filter(|parent| seen.insert(**parent)));
         }
-        terms.sort_unstable();
-        terms.dedup();
-        let held: Arc<[usize]> = terms.into();
+        let held = (!terms.is_empty()).then(|| self.unions.of_places(terms));
         self.held.insert(group, held.clone());
         held
     }

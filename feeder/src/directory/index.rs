@@ -16,12 +16,16 @@ enum Holders {
 
 /// Values and their holders. Values are compared exactly.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Index(OrdMap<Arc<str>, Holders>);
+pub(super) struct Index {
+    holders: OrdMap<Arc<str>, Holders>,
+    /// How many values have had several holders since they were last nobody's.
+    doubles: usize,
+}
 
 impl Index {
     /// Everybody who has `value`, in order of their numbers.
     pub(super) fn holders(&self, value: &str) -> impl Iterator<Item = Slot> + '_ {
-        let (one, many) = match self.0.get(value) {
+        let (one, many) = match self.holders.get(value) {
             None => (None, None),
             Some(Holders::One(slot)) => (Some(*slot), None),
             Some(Holders::Many(slots)) => (None, Some(slots)),
@@ -29,10 +33,15 @@ impl Index {
         one.into_iter().chain(many.into_iter().flatten().copied())
     }
 
+    /// Whether a value may have several holders.
+    pub(super) fn has_doubles(&self) -> bool {
+        self.doubles > 0
+    }
+
     pub(super) fn add(&mut self, value: &Arc<str>, slot: Slot) {
-        match self.0.get_mut(value) {
+        match self.holders.get_mut(value) {
             None => {
-                self.0.insert(value.clone(), Holders::One(slot));
+                self.holders.insert(value.clone(), Holders::One(slot));
             }
             Some(Holders::Many(slots)) => {
                 slots.insert(slot);
@@ -41,22 +50,25 @@ impl Index {
             Some(holders @ Holders::One(_)) => {
                 if let Holders::One(one) = *holders {
                     *holders = Holders::Many(OrdSet::from_iter([one, slot]));
+                    self.doubles += 1;
                 }
             }
         }
     }
 
     pub(super) fn remove(&mut self, value: &str, slot: Slot) {
-        let gone = match self.0.get_mut(value) {
+        let gone = match self.holders.get_mut(value) {
             None => false,
             Some(Holders::One(one)) => *one == slot,
             Some(Holders::Many(slots)) => {
                 slots.remove(&slot);
-                slots.is_empty()
+                let gone = slots.is_empty();
+                self.doubles -= usize::from(gone);
+                gone
             }
         };
         if gone {
-            self.0.remove(value);
+            self.holders.remove(value);
         }
     }
 }

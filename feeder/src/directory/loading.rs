@@ -82,13 +82,14 @@ impl Loading {
         }
     }
 
-    pub(crate) fn members(&mut self, group: Slot, members: Vec<Slot>) {
+    /// All members of a group, in order of their numbers. False if there is no such group.
+    pub(crate) fn members(&mut self, group: Slot, members: Vec<Slot>) -> bool {
         let tenant = self.tenant_of_group.get(&group);
-        if let Some(tenant) = tenant.and_then(|number| self.tenants.get_mut(number)) {
-            for member in members {
-                tenant.add_member(group, member);
-            }
-        }
+        let Some(tenant) = tenant.and_then(|number| self.tenants.get_mut(number)) else {
+            return false;
+        };
+        tenant.set_members(group, members);
+        true
     }
 
     pub(crate) fn release(&mut self, tenant: u32, release: Release, at: Timestamp) {
@@ -105,7 +106,50 @@ impl Loading {
         self.directory.changes.push(Arc::new(change));
     }
 
-    pub(crate) fn finish(self) -> Directory {
+    /// Links all members to their groups. One by one, each link would copy those before it.
+    fn link(&mut self) {
+        // How many groups each number's resource has, then where they begin in `linked`, then where they end.
+        let mut places = vec![0_usize; self.directory.next_slot as usize + 1];
+        for member in self.groups().flat_map(|group| &group.members) {
+            if let Some(count) = places.get_mut(member.0 as usize + 1) {
+                *count += 1;
+            }
+        }
+        let mut sum = 0;
+        for place in &mut places {
+            sum += *place;
+            *place = sum;
+        }
+        let mut linked = vec![Slot::BEFORE_ALL; sum];
+        for group in self.groups() {
+            for member in &group.members {
+                if let Some(place) = places.get_mut(member.0 as usize)
+                    && let Some(link) = linked.get_mut(*place)
+                {
+                    *link = group.slot;
+                    *place += 1;
+                }
+            }
+        }
+        let mut start = 0;
+        for (number, end) in (0..).zip(places) {
+            let groups = linked.get(start..end).unwrap_or_default();
+            let tenant = groups
+                .first()
+                .and_then(|group| self.tenant_of_group.get(group));
+            if let Some(tenant) = tenant.and_then(|tenant| self.tenants.get_mut(tenant)) {
+                tenant.put_links(Slot(number), groups);
+            }
+            start = end;
+        }
+    }
+
+    fn groups(&self) -> impl Iterator<Item = &Arc<Group>> {
+        self.tenants.values().flat_map(Tenant::groups)
+    }
+
+    pub(crate) fn finish(mut self) -> Directory {
+        self.link();
         let Loading {
             mut directory,
             tenants,

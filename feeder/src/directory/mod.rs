@@ -12,9 +12,11 @@
 
 mod bounds;
 mod change;
+mod difference;
 mod draft;
 mod entry;
 mod group;
+mod holdings;
 mod index;
 mod loading;
 mod nesting;
@@ -33,6 +35,7 @@ use scimesh_proto::position::{History, Position, Proof};
 
 pub use bounds::Bounds;
 pub use change::{Change, ChangeLog, Name, Touched};
+pub use difference::Difference;
 pub(crate) use draft::Made;
 pub use draft::{Draft, Refused, Row};
 pub use entry::{Content, Resolved};
@@ -42,7 +45,8 @@ pub use nesting::MAX_DEPTH;
 pub use release::{Person, Release};
 pub use tenant::{Held, Member, Tenant};
 pub use token::{Token, TokenHash};
-pub use touched::{Touch, touched_names};
+pub(crate) use touched::weight as touched_weight;
+pub use touched::{Reach, Touch, touched};
 pub use user::{Attributes, Identity, MAX_NAME_BYTES, Meta, Slot, User, fold};
 
 use crate::access::Rules;
@@ -181,6 +185,11 @@ impl Directory {
     /// Who may follow what of the feed. The same pointer, the same rules.
     pub fn feed_access(&self) -> &Arc<Rules> {
         &self.feed_access
+    }
+
+    /// Whether something remains of groups that are gone, for [`Draft::sweep`] to take out. No look-up shows it.
+    pub(crate) fn has_remains(&self) -> bool {
+        self.tenants().any(|tenant| tenant.has_remains())
     }
 
     pub(crate) fn change_log(&self) -> &ChangeLog {

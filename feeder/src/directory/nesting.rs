@@ -21,7 +21,7 @@ pub(super) fn depth(tenant: &Tenant, group: Slot, added: &[Slot]) -> (usize, usi
     let depth = depth_of(
         group,
         added,
-        |slot| count(&looked_at, tenant.parents(slot)),
+        |slot| count(&looked_at, tenant.linked(slot)),
         |slot| count(&looked_at, tenant.nested(slot)),
     );
     (depth, looked_at.get())

@@ -1,20 +1,22 @@
 //! One IdP connection: its users, groups, bindings, and the indexes over them. Nothing in it points outside it.
 
+mod names;
+
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use imbl::{OrdMap, OrdSet};
 use jiff::Timestamp;
-use scimesh_proto::binding::{Attribute, Binding, Voucher};
-use scimesh_proto::scope::TermKind;
+use scimesh_proto::binding::{Binding, Voucher};
 use uuid::Uuid;
 
 use super::group::Group;
 use super::index::{Index, Located, Locator};
-use super::release::{Compared, Person, Release, Releases};
+use super::release::{Release, Releases};
 use super::user::{Slot, User, fold};
 use crate::schema::{Kind, Schema, Schemas};
+pub use names::Held;
 
 /// A member of a group.
 #[derive(Debug, Clone, Copy)]
@@ -25,13 +27,13 @@ pub enum Member<'a> {
     Group(&'a Arc<Group>),
 }
 
-/// A name that one user has, and that means nobody, because somebody else has lost it not long ago.
+/// How far a sweep has come.
 #[derive(Debug, Clone, Copy)]
-pub struct Held<'a> {
-    /// Who has it now.
-    pub user: &'a Arc<User>,
-    /// When the last of its former holders lost it.
-    pub lost: Timestamp,
+pub(super) struct Swept {
+    /// The last who is no longer linked; none if nobody is.
+    pub(super) up_to: Option<Slot>,
+    /// How many links it has taken out.
+    pub(super) links: usize,
 }
 
 /// A tenant, as a value.
@@ -55,12 +57,14 @@ pub struct Tenant {
     group_display_names: Located,
     /// By the text of a term: `group:NAME`, `groupExternalId:ID`.
     group_terms: Index,
-    /// Direct groups of users and groups, in order of their numbers.
+    /// Direct groups of users and groups, in order of their numbers. Of users, groups that are gone may be among them: see `remains`.
     member_of: OrdMap<Slot, Arc<[Slot]>>,
     /// The groups among the direct members of groups.
     nested: OrdMap<Slot, Arc<[Slot]>>,
     /// Direct memberships, over all groups.
     memberships: usize,
+    /// Groups that are gone, and those of their members, users all, who are still linked to them: taking out a hundred thousand links takes a while.
+    remains: OrdMap<Slot, OrdSet<Slot>>,
     releases: Releases,
 }
 
@@ -84,6 +88,7 @@ impl Tenant {
             member_of: OrdMap::new(),
             nested: OrdMap::new(),
             memberships: 0,
+            remains: OrdMap::new(),
             releases: Releases::default(),
         }
     }
@@ -164,66 +169,6 @@ impl Tenant {
         self.groups.len()
     }
 
-    /// The user of this `userName`, without regard to case ([`fold`]).
-    pub fn user_by_name(&self, user_name: &str) -> Option<&Arc<User>> {
-        self.users
-            .get(self.user_names.get(fold(user_name).as_str())?)
-    }
-
-    /// Every user whose `attribute` is exactly `value`.
-    pub fn users_by(&self, attribute: Attribute, value: &str) -> Vec<&Arc<User>> {
-        let index = match attribute {
-            Attribute::ExternalId => &self.external_ids,
-            Attribute::Email => &self.emails,
-            Attribute::UserName => {
-                let user = self.user_by_name(value);
-                return user
-                    .filter(|user| &*user.identity.user_name == value)
-                    .into_iter()
-                    .collect();
-            }
-            Attribute::Id => {
-                let id = Uuid::try_parse(value)
-                    .ok()
-                    .filter(|id| id.to_string() == value);
-                return id.and_then(|id| self.user(id)).into_iter().collect();
-            }
-        };
-        let slots = index.holders(value);
-        slots.filter_map(|slot| self.users.get(&slot)).collect()
-    }
-
-    /// Every user whose folded `userName` begins with this folded text, in order of the names.
-    pub(crate) fn users_by_name_prefix(&self, prefix: &str) -> impl Iterator<Item = &Arc<User>> {
-        let from = (Bound::Included(prefix), Bound::Unbounded);
-        let names = self.user_names.range::<_, str>(from);
-        names
-            .take_while(move |(name, _)| name.starts_with(prefix))
-            .filter_map(|(_, slot)| self.users.get(slot))
-    }
-
-    /// Every user with an email that is `value` without regard to case, the oldest first.
-    pub(crate) fn users_by_email(&self, value: &str) -> impl Iterator<Item = &Arc<User>> {
-        let folded = fold(value);
-        let slots = self.user_emails.holders(Locator::of(value));
-        let users = slots.filter_map(|slot| self.users.get(&slot));
-        users.filter(move |user| user.identity.emails.iter().any(|e| fold(e) == folded))
-    }
-
-    /// Every user whose displayName is `name` without regard to case, the oldest first, and perhaps others.
-    pub(crate) fn users_displayed_as(&self, name: &str) -> impl Iterator<Item = &Arc<User>> {
-        let slots = self.user_display_names.holders(Locator::of(name));
-        slots.filter_map(|slot| self.users.get(&slot))
-    }
-
-    /// Every group whose displayName is `name` without regard to case, the oldest first.
-    pub(crate) fn groups_displayed_as(&self, name: &str) -> impl Iterator<Item = &Arc<Group>> {
-        let folded = fold(name);
-        let slots = self.group_display_names.holders(Locator::of(name));
-        let groups = slots.filter_map(|slot| self.groups.get(&slot));
-        groups.filter(move |group| fold(&group.display_name) == folded)
-    }
-
     /// Every user who is in this group, directly or through others, the oldest first.
     pub(crate) fn users_below(&self, group: Slot) -> Vec<&Arc<User>> {
         let mut groups = vec![group];
@@ -246,6 +191,17 @@ impl Tenant {
             .collect()
     }
 
+    /// Every user and the groups that it is [linked](Self::linked) to, the oldest first.
+    pub(super) fn users_with_groups(&self) -> impl Iterator<Item = (&Arc<User>, &[Slot])> {
+        // In step: to look each up would take longer than all else.
+        let mut member_of = self.member_of.iter().peekable();
+        self.users.iter().map(move |(slot, user)| {
+            while member_of.next_if(|(member, _)| *member < slot).is_some() {}
+            let groups = member_of.next_if(|(member, _)| *member == slot);
+            (user, groups.map_or(&[][..], |(_, groups)| groups))
+        })
+    }
+
     /// The users after this number, the oldest first.
     pub(crate) fn users_after(&self, slot: Slot) -> impl Iterator<Item = &Arc<User>> {
         let after = (Bound::Excluded(slot), Bound::Unbounded);
@@ -256,37 +212,6 @@ impl Tenant {
     pub(crate) fn groups_after(&self, slot: Slot) -> impl Iterator<Item = &Arc<Group>> {
         let after = (Bound::Excluded(slot), Bound::Unbounded);
         self.groups.range::<_, Slot>(after).map(|(_, group)| group)
-    }
-
-    /// The one user whom this name means under one of the bindings; none if nobody or several have it, or while it is
-    /// [held](Self::held). `name` is in the form in which the binding compares.
-    pub fn user_named(&self, binding: &Binding, name: &str) -> Option<&Arc<User>> {
-        let user = self.sole_holder(binding, name)?;
-        let held = self
-            .releases
-            .keep_from(&Person::of(user), compared(binding, name));
-        (!held).then_some(user)
-    }
-
-    /// Who has this name under one of the bindings, if only a hold keeps it from meaning them. Names in a binding to `externalId` or `id` are never
-    /// held.
-    pub fn held(&self, binding: &Binding, name: &str) -> Option<Held<'_>> {
-        let user = self.sole_holder(binding, name)?;
-        let lost = self
-            .releases
-            .lost_to(&Person::of(user), compared(binding, name))?;
-        Some(Held { user, lost })
-    }
-
-    fn sole_holder(&self, binding: &Binding, name: &str) -> Option<&Arc<User>> {
-        let users = match binding.ignore_case {
-            true => self.users_ignoring_case(binding.attribute, name),
-            false => self.users_by(binding.attribute, name),
-        };
-        match users.as_slice() {
-            [user] => Some(user),
-            _ => None,
-        }
     }
 
     /// The names that were lost and whose hold has not ended, and when, the longest ago first.
@@ -307,43 +232,6 @@ impl Tenant {
     /// The one that is the longest ago.
     pub(crate) fn oldest_release(&self) -> Option<&(Timestamp, Release)> {
         self.releases.first()
-    }
-
-    /// Every user whose `attribute` is `value` but for the case of ASCII letters.
-    pub(crate) fn users_ignoring_case(&self, attribute: Attribute, value: &str) -> Vec<&Arc<User>> {
-        match attribute {
-            Attribute::UserName => {
-                let user = self.user_by_name(value).into_iter();
-                user.filter(|user| user.identity.user_name.eq_ignore_ascii_case(value))
-                    .collect()
-            }
-            Attribute::Email => {
-                let users = self.users_by_email(value);
-                let has = |user: &Arc<User>| {
-                    let mut emails = user.identity.emails.iter();
-                    emails.any(|email| email.eq_ignore_ascii_case(value))
-                };
-                users.filter(|user| has(user)).collect()
-            }
-            // No binding ignores the case of these.
-            Attribute::Id | Attribute::ExternalId => self.users_by(attribute, value),
-        }
-    }
-
-    /// Every group of exactly this displayName.
-    pub fn groups_by_display_name(&self, name: &str) -> Vec<&Arc<Group>> {
-        self.groups_of_term(&format!("group:{name}"))
-    }
-
-    /// Every group of exactly this externalId.
-    pub(crate) fn groups_by_external_id(&self, id: &str) -> Vec<&Arc<Group>> {
-        self.groups_of_term(&format!("{}:{id}", TermKind::GroupExternalId.as_str()))
-    }
-
-    /// Every group that the term of this text could mean.
-    pub(crate) fn groups_of_term(&self, term: &str) -> Vec<&Arc<Group>> {
-        let slots = self.group_terms.holders(term);
-        slots.filter_map(|slot| self.groups.get(&slot)).collect()
     }
 
     /// Who or what has this number.
@@ -369,12 +257,17 @@ impl Tenant {
 
     /// The groups that a user or group is a direct member of.
     pub fn direct_groups(&self, slot: Slot) -> impl Iterator<Item = &Arc<Group>> {
-        self.parents(slot)
-            .iter()
-            .filter_map(|slot| self.groups.get(slot))
+        self.parents(slot).filter_map(|slot| self.groups.get(&slot))
     }
 
-    pub(crate) fn parents(&self, slot: Slot) -> &[Slot] {
+    /// The numbers of the groups that a user or group is a direct member of.
+    pub(crate) fn parents(&self, slot: Slot) -> impl Iterator<Item = Slot> + '_ {
+        let linked = self.linked(slot).iter().copied();
+        linked.filter(|group| self.remains.is_empty() || !self.remains.contains_key(group))
+    }
+
+    /// The same, but for a user groups that are gone may be among them, which have no terms and are in no group.
+    pub(super) fn linked(&self, slot: Slot) -> &[Slot] {
         self.member_of.get(&slot).map_or(&[], |slots| slots)
     }
 
@@ -466,16 +359,47 @@ impl Tenant {
         self.groups.insert(group.slot, group);
     }
 
+    /// A group that is in no other goes, with its memberships. Users stay linked to what [remains](Self::has_remains) of it, so this takes as long as the
+    /// groups in it take.
     pub(super) fn drop_group(&mut self, slot: Slot) {
         self.unindex_group(slot);
-        if let Some(group) = self.groups.remove(&slot) {
-            self.ids.remove(&group.id);
-            self.memberships -= group.members.len();
-            self.nested.remove(&slot);
-            for member in &group.members {
-                unlink(&mut self.member_of, *member, slot);
-            }
+        let Some(group) = self.groups.remove(&slot) else {
+            return;
+        };
+        self.ids.remove(&group.id);
+        self.memberships -= group.members.len();
+        let mut users = group.members.clone();
+        for nested in self.nested.remove(&slot).iter().flat_map(|slots| &**slots) {
+            unlink(&mut self.member_of, *nested, slot);
+            users.remove(nested);
         }
+        self.remains.insert(slot, users);
+    }
+
+    /// Whether somebody is still linked to a group that is gone.
+    pub(super) fn has_remains(&self) -> bool {
+        !self.remains.is_empty()
+    }
+
+    /// Takes out what remains of one group that is gone, no more than so many links. Says up to whom, and how many, if there was one.
+    pub(super) fn sweep(&mut self, at_most: usize) -> Option<(Slot, Swept)> {
+        let (group, users) = self.remains.get_min()?;
+        let (group, mut left) = (*group, users.clone());
+        let swept: Vec<Slot> = left.iter().take(at_most).copied().collect();
+        for user in &swept {
+            unlink(&mut self.member_of, *user, group);
+            left.remove(user);
+        }
+        let links = swept.len();
+        let up_to = match left.is_empty() {
+            true => None,
+            false => swept.last().copied(),
+        };
+        match up_to {
+            None => self.remains.remove(&group),
+            Some(_) => self.remains.insert(group, left),
+        };
+        Some((group, Swept { up_to, links }))
     }
 
     fn unindex_group(&mut self, slot: Slot) {
@@ -487,6 +411,24 @@ impl Tenant {
         }
         let name = Locator::of(&old.display_name);
         self.group_display_names.remove(name, slot);
+    }
+
+    /// Gives a group its members, in order of their numbers. Those have to be [linked](Self::put_links) to it.
+    pub(super) fn set_members(&mut self, group: Slot, members: Vec<Slot>) {
+        if let Some(held) = self.groups.get_mut(&group) {
+            self.memberships += members.len();
+            Arc::make_mut(held).members = members.into_iter().collect();
+        }
+    }
+
+    /// Links a member that had no links to all its groups, in order of their numbers. The members come in order of theirs.
+    pub(super) fn put_links(&mut self, member: Slot, groups: &[Slot]) {
+        self.member_of.insert(member, groups.into());
+        if self.groups.contains_key(&member) {
+            for group in groups {
+                link(&mut self.nested, *group, member);
+            }
+        }
     }
 
     /// False if it was a member already.
@@ -526,9 +468,10 @@ impl Tenant {
     }
 
     /// Takes someone out of all groups, which it says. One by one, each would copy the list of those that are left.
-    pub(super) fn leave_groups(&mut self, member: Slot) -> Arc<[Slot]> {
-        let groups = self.member_of.remove(&member).unwrap_or_default();
-        for group in groups.iter() {
+    pub(super) fn leave_groups(&mut self, member: Slot) -> Vec<Slot> {
+        let groups: Vec<Slot> = self.parents(member).collect();
+        self.member_of.remove(&member);
+        for group in &groups {
             if let Some(held) = self.groups.get_mut(group) {
                 Arc::make_mut(held).members.remove(&member);
             }
@@ -542,14 +485,6 @@ impl Tenant {
     pub(crate) fn members(&self, group: Slot) -> OrdSet<Slot> {
         let group = self.groups.get(&group);
         group.map(|group| group.members.clone()).unwrap_or_default()
-    }
-}
-
-fn compared<'n>(binding: &Binding, name: &'n str) -> Compared<'n> {
-    Compared {
-        attribute: binding.attribute,
-        value: name,
-        ignore_case: binding.ignore_case,
     }
 }
 
@@ -583,37 +518,5 @@ fn retain(links: &mut OrdMap<Slot, Arc<[Slot]>>, from: Slot, kept: impl Fn(&Slot
         links.remove(&from);
     } else {
         links.insert(from, rest.into());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use scimesh_proto::binding::Source;
-    use serde_json::json;
-
-    use super::*;
-    use crate::directory::user::Meta;
-
-    #[test]
-    fn a_user_name_names_its_user_to_the_letter_though_it_is_taken_in_every_case() {
-        let mut tenant = Tenant::new(1, "corp");
-        let attributes = json!({"userName": "Ada@example.com"});
-        let attributes = attributes.as_object().unwrap();
-        let meta = Meta::new(jiff::Timestamp::UNIX_EPOCH);
-        let ada = User::new(Slot(1), Uuid::from_u128(1), meta, attributes).unwrap();
-        tenant.put_user(Arc::new(ada));
-        let binding = Binding {
-            source: Source::Token {
-                issuer: "i".to_owned(),
-                claim: "sub".to_owned(),
-                pin: None,
-            },
-            attribute: Attribute::UserName,
-            ignore_case: false,
-        };
-        let named = |name| tenant.user_named(&binding, name).is_some();
-        assert!(named("Ada@example.com"));
-        assert!(!named("ada@example.com"));
-        assert!(tenant.user_by_name("ada@example.com").is_some());
     }
 }

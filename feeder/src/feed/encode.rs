@@ -1,6 +1,6 @@
 //! Snapshots and deltas as messages. Going out can't fail.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use scimesh_proto::digest::SubjectDigest;
@@ -10,7 +10,7 @@ use scimesh_proto::snapshot::{TermSet, TermState};
 use scimesh_proto::wire::v1::feeder_message::Message;
 use scimesh_proto::wire::{FORMAT, PART_SUBJECTS, v1};
 
-use crate::directory::{Change, Content, Directory, Resolved, Touch, Touched, touched_names};
+use crate::directory::{Content, Difference, Directory, Resolved};
 
 /// The pieces of one update, in order; a small one is one piece.
 pub(crate) type Pieces = Arc<[v1::FeederMessage]>;
@@ -60,47 +60,37 @@ pub(crate) fn snapshot(directory: &Directory, scope: &Scope, content: Content) -
     pieces(start, parts.collect(), content)
 }
 
-/// What `changes` made of the content since revision `held`. None if only a snapshot can tell, or is shorter.
+/// What a filter lacks that holds the content of revision `held`, from which this one differs. None if a snapshot is shorter.
 pub(super) fn delta(
     directory: &Directory,
     scope: &Scope,
     content: Content,
     held: u64,
-    changes: &[Arc<Change>],
+    difference: &Difference,
 ) -> Option<Pieces> {
-    let mut resolved = Resolved::new(directory, scope);
-    let Touch::Names(names) = touched_names(&resolved, changes) else {
-        return None;
-    };
-    if names.len() as u64 > content.entries.max(64) {
+    if difference.entries.len() as u64 > content.entries.max(64) {
         return None;
     }
-    let mut changed: Vec<(SubjectDigest, TermSet)> = Vec::new();
+    let mut changed: Vec<(SubjectDigest, &TermSet)> = Vec::new();
     let mut removed: Vec<SubjectDigest> = Vec::new();
-    // Names that differ in case may mean one subject.
-    let mut seen = HashSet::new();
-    for (subject, terms) in names.iter().flat_map(|name| resolved.entries(name)) {
-        if !seen.insert(subject) {
-            continue;
-        }
+    for (subject, terms) in &difference.entries {
         match terms {
-            Some(terms) => changed.push((subject, terms)),
-            None => removed.push(subject),
+            Some(terms) => changed.push((*subject, terms)),
+            None => removed.push(*subject),
         }
     }
     changed.sort_unstable();
     removed.sort_unstable();
-    let groups_changed = changes
-        .iter()
-        .flat_map(|change| &change.touched)
-        .any(|(_, touched)| matches!(touched, Touched::Group { .. }));
+    let terms = difference
+        .terms
+        .then(|| states(Resolved::new(directory, scope).states()));
     let start = v1::Start {
         format: FORMAT,
         position: Some((&directory.position()).into()),
         from: Some(held),
         key: Default::default(),
         bindings: None,
-        terms: groups_changed.then(|| states(resolved.states())),
+        terms,
         subjects: (changed.len() + removed.len()) as u64,
     };
     let mut writer = PartWriter::default();
@@ -110,8 +100,7 @@ pub(super) fn delta(
         let (some, others) = changed.split_at(changed.len().min(PART_SUBJECTS));
         let room = PART_SUBJECTS - some.len();
         let (gone, stay) = removed.split_at(removed.len().min(room));
-        let some = some.iter().map(|(subject, set)| (*subject, set));
-        parts.push(writer.part(some, gone.iter().copied()));
+        parts.push(writer.part(some.iter().copied(), gone.iter().copied()));
         (changed, removed) = (others, stay);
     }
     Some(pieces(start, parts, content))

@@ -6,12 +6,15 @@
 
 mod access;
 mod admission;
+#[cfg(test)]
+mod bulk;
 mod encode;
 mod limits;
 #[cfg(test)]
 mod model;
 mod peer;
 mod scope;
+mod steps;
 mod stream;
 
 pub(crate) use encode::snapshot as encode_snapshot;

@@ -67,6 +67,14 @@ enum Write {
     DeleteGroup {
         which: usize,
     },
+    /// A group of everybody and every group, itself not.
+    Gather {
+        name: u8,
+    },
+    /// Every other group goes.
+    Thin,
+    /// The feeder takes out so many links to groups that are gone.
+    Sweep(usize),
     /// Several in one command, each all or nothing.
     Bulk(Vec<Write>),
     /// So many hours go by.
@@ -95,6 +103,7 @@ fn write() -> impl Strategy<Value = Write> {
         2 => prop::collection::vec(one_write(), 2..6).prop_map(Write::Bulk),
         1 => (1..30_i64).prop_map(Write::Wait),
         1 => prop_oneof![Just(1), Just(1000)].prop_map(Write::EndHolds),
+        1 => prop_oneof![Just(1), Just(3), Just(1000)].prop_map(Write::Sweep),
     ]
 }
 
@@ -126,6 +135,8 @@ fn one_write() -> impl Strategy<Value = Write> {
         5 => (0..8_usize, members()).prop_map(|(which, members)| Write::AddMembers { which, members }),
         3 => (0..8_usize, members()).prop_map(|(which, members)| Write::RemoveMembers { which, members }),
         1 => (0..8_usize).prop_map(|which| Write::DeleteGroup { which }),
+        1 => (0..4_u8).prop_map(|name| Write::Gather { name }),
+        1 => Just(Write::Thin),
         2 => Just(Write::Follow),
     ]
 }
@@ -321,6 +332,17 @@ fn apply(draft: &mut Draft, write: &Write) -> Result<(), Refused> {
         Write::DeleteGroup { which } => {
             if let Some(id) = some_group(&tenant, *which) {
                 draft.delete_group(TENANT, id)?;
+            }
+        }
+        Write::Gather { name } => {
+            let users = tenant.users().map(|user| user.id);
+            let all: Vec<_> = users.chain(tenant.groups().map(|group| group.id)).collect();
+            draft.create_group(TENANT, Uuid::new_v4(), group(*name), &all)?;
+        }
+        Write::Sweep(at_most) => draft.sweep(*at_most),
+        Write::Thin => {
+            for group in tenant.groups().step_by(2) {
+                draft.delete_group(TENANT, group.id)?;
             }
         }
         Write::Bulk(_) | Write::Wait(_) | Write::Follow => {}
@@ -535,6 +557,22 @@ fn naive(
     (states.collect(), entries)
 }
 
+/// Whoever is in a group knows it, and nobody is in one that is gone.
+fn both_directions_agree(tenant: &Tenant) -> Result<(), TestCaseError> {
+    let mut memberships = 0;
+    let users = tenant.users().map(|user| user.slot);
+    for slot in users.chain(tenant.groups().map(|group| group.slot)) {
+        let of = tenant
+            .groups()
+            .filter(|group| group.members.contains(&slot));
+        let groups: Vec<_> = of.map(|group| group.slot).collect();
+        memberships += groups.len();
+        prop_assert_eq!(tenant.parents(slot).collect::<Vec<_>>(), groups);
+    }
+    prop_assert_eq!(memberships, tenant.membership_count());
+    Ok(())
+}
+
 /// What a binding may know the user by.
 fn values(user: &User, binding: &Binding) -> Vec<String> {
     let identity = &user.identity;
@@ -655,11 +693,48 @@ fn a_name_that_means_somebody_by_a_write_to_somebody_else_is_followed() {
         .update_user(TENANT, one, looks("zoe2", Some("0z")))
         .unwrap();
     let after = Arc::new(draft.finish().directory);
-    let standing = Standing::read(Arc::new(before), scope(true)).advance(after.clone());
+    let standing =
+        Standing::read(Arc::new(before), scope(true), Arc::default()).advance(after.clone());
     assert_eq!(
         standing.digest(),
-        Standing::read(after, scope(true)).digest()
+        Standing::read(after, scope(true), Arc::default()).digest()
     );
+}
+
+/// A filter that holds what it was sent so far.
+struct Filter {
+    replica: Replica,
+    highest: HighWater,
+}
+
+impl Filter {
+    fn new(scope: &Scope) -> Filter {
+        Filter {
+            replica: Replica::new(scope.clone(), u64::MAX),
+            highest: HighWater::default(),
+        }
+    }
+
+    /// Takes what leads from what it holds to where the scope stands.
+    async fn catch_up(&mut self, standing: &Arc<Standing>) -> Result<(), TestCaseError> {
+        let held = self.replica.snapshot();
+        let held = held.map(|snapshot| snapshot.position().revision);
+        for message in standing.update(held).await.iter() {
+            match self.replica.receive(message.clone(), &mut self.highest) {
+                Ok(Received::Part | Received::Applied(_)) => {}
+                other => prop_assert!(false, "{:?}", other),
+            }
+        }
+        Ok(())
+    }
+
+    fn content(&self, terms: usize) -> (Vec<TermState>, BTreeMap<SubjectDigest, TermSet>) {
+        let snapshot = self.replica.snapshot().unwrap();
+        let entries = snapshot.entries();
+        let entries = entries.map(|(subject, terms)| (subject, terms.clone()));
+        let states = (0..terms).map(|index| snapshot.term_state(index));
+        (states.collect(), entries.collect())
+    }
 }
 
 proptest! {
@@ -667,18 +742,19 @@ proptest! {
 
     #[test]
     fn following_by_deltas_is_reading_the_whole(
-        writes in prop::collection::vec(write(), 1..60),
+        writes in prop::collection::vec((write(), any::<bool>()), 1..60),
         any_active: bool,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let scope = scope(any_active);
         let mut directory = directory();
-        let mut standing = Arc::new(Standing::read(Arc::new(directory.clone()), scope.clone()));
-        let mut replica = Replica::new(scope.clone(), u64::MAX);
-        let mut highest = HighWater::default();
+        let first = Arc::new(Standing::read(Arc::new(directory.clone()), scope.clone(), Arc::default()));
+        // One goes step by step, one takes several revisions at once, and what one that has just begun knows is the change log.
+        let (mut closely, mut loosely) = (first.clone(), first);
+        let mut filters = [(); 3].map(|()| Filter::new(&scope));
         let mut losses = Losses::default();
         let mut now = Timestamp::UNIX_EPOCH;
-        for write in &writes {
+        for (write, skipped) in &writes {
             if let Write::Wait(hours) = write {
                 now += SignedDuration::from_hours(*hours);
             }
@@ -686,34 +762,31 @@ proptest! {
             let before = (directory.revision(), naive(&directory, &losses, &scope));
             if carry_out(&mut draft, write, &mut losses).is_ok() {
                 directory = draft.finish().directory;
-                standing = Arc::new(standing.advance(Arc::new(directory.clone())));
+                closely = Arc::new(closely.advance(Arc::new(directory.clone())));
             }
-            let fresh = Standing::read(Arc::new(directory.clone()), scope.clone());
-            prop_assert_eq!(standing.digest(), fresh.digest());
+            both_directions_agree(directory.tenant(TENANT).unwrap())?;
+            let fresh = Arc::new(Standing::read(Arc::new(directory.clone()), scope.clone(), Arc::default()));
+            let follow = matches!(write, Write::Follow);
+            if follow || !skipped {
+                loosely = Arc::new(loosely.advance(Arc::new(directory.clone())));
+                prop_assert_eq!(loosely.digest(), fresh.digest());
+            }
+            prop_assert_eq!(closely.digest(), fresh.digest());
             if any_active && matches!(write, Write::EndHolds(_) | Write::EndHold(_)) {
                 // The end of a hold is a change only of what somebody may be sent.
                 let changed = before.1 != naive(&directory, &losses, &scope);
                 prop_assert_eq!(directory.revision(), before.0 + u64::from(changed));
             }
-            if !matches!(write, Write::Follow) {
+            if !follow {
                 continue;
             }
-            let held = replica.snapshot().map(|snapshot| snapshot.position().revision);
-            let update = runtime.block_on(standing.update(held));
-            for message in update.iter() {
-                match replica.receive(message.clone(), &mut highest) {
-                    Ok(Received::Part | Received::Applied(_)) => {}
-                    other => prop_assert!(false, "{:?}", other),
-                }
+            let content = naive(&directory, &losses, &scope);
+            for (filter, standing) in filters.iter_mut().zip([&closely, &loosely, &fresh]) {
+                runtime.block_on(filter.catch_up(standing))?;
+                prop_assert_eq!(&filter.content(content.0.len()), &content);
+                let position = *filter.replica.snapshot().unwrap().position();
+                prop_assert_eq!(position.revision, directory.revision());
             }
-            let snapshot = replica.snapshot().unwrap();
-            let (states, entries) = naive(&directory, &losses, &scope);
-            let followed: BTreeMap<_, _> =
-                snapshot.entries().map(|(subject, terms)| (subject, terms.clone())).collect();
-            prop_assert_eq!(followed, entries);
-            let followed: Vec<_> = (0..states.len()).map(|index| snapshot.term_state(index)).collect();
-            prop_assert_eq!(followed, states);
-            prop_assert_eq!(snapshot.position().revision, directory.revision());
         }
     }
 }

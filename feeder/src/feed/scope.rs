@@ -1,22 +1,31 @@
 //! One scope's content, kept current for all streams that ask for it.
 //!
-//! A task follows the ledger: from the names that a change touched it finds the entries that differ and moves the digest.
-//! It holds no entries; they are asked of the directory. What is encoded for one stream serves every other at the same place.
+//! A task follows the ledger, always to what is newest: from what changes touched it finds the entries that differ, moves the digest and remembers them for a
+//! while. It holds no other entries; they are asked of the directory. What is encoded for one stream serves every other at the same place.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError, Weak};
 
 use scimesh_proto::digest::ContentDigest;
 use scimesh_proto::scope::Scope;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
 use super::encode::{self, Pieces};
-use crate::directory::{Change, Content, Directory, Resolved, Touch, Touched, touched_names};
+use super::steps::{Shared, Steps};
+use crate::directory::{
+    Change, Content, Difference, Directory, Resolved, Touch, touched, touched_weight,
+};
 use crate::ledger::Ledger;
 
-/// Touched parts from which on work is moved off the tasks that serve streams.
+/// Touched parts, whoever is in a touched group included, from which on work is moved off the tasks that serve streams.
 const HEAVY: usize = 512;
+
+/// Heavy steps at once: one processor stays with the tasks that serve streams.
+static HEAVY_STEPS: LazyLock<Semaphore> = LazyLock::new(|| {
+    let processors = std::thread::available_parallelism().map_or(1, |count| count.get());
+    Semaphore::new(processors.saturating_sub(1).max(1))
+});
 
 /// Deltas to one revision that are kept at most: what filters hold that come back is their word, and each may be 1.7 MB.
 const DELTAS: usize = 64;
@@ -29,27 +38,36 @@ pub(super) struct Standing {
     content: Content,
     /// The newest revision that changed the content.
     changed_at: u64,
+    steps: Steps,
     snapshot: OnceLock<Pieces>,
     deltas: Mutex<HashMap<u64, Arc<OnceLock<Option<Pieces>>>>>,
 }
 
 impl Standing {
-    fn new(directory: Arc<Directory>, scope: Scope, content: Content, changed_at: u64) -> Self {
+    fn new(
+        directory: Arc<Directory>,
+        scope: Scope,
+        content: Content,
+        changed_at: u64,
+        steps: Steps,
+    ) -> Self {
         Standing {
             directory,
             scope,
             content,
             changed_at,
+            steps,
             snapshot: OnceLock::new(),
             deltas: Mutex::default(),
         }
     }
 
     /// The whole content, read out of the directory.
-    pub(super) fn read(directory: Arc<Directory>, scope: Scope) -> Self {
+    pub(super) fn read(directory: Arc<Directory>, scope: Scope, shared: Arc<Shared>) -> Self {
         let content = Resolved::new(&directory, &scope).content();
-        let changed_at = directory.revision();
-        Standing::new(directory, scope, content, changed_at)
+        let revision = directory.revision();
+        let steps = Steps::begin(revision, shared);
+        Standing::new(directory, scope, content, revision, steps)
     }
 
     pub(super) fn revision(&self) -> u64 {
@@ -64,48 +82,35 @@ impl Standing {
         self.content.digest
     }
 
+    /// Whether it is a short step to this later directory.
+    fn is_near(&self, directory: &Directory) -> bool {
+        let changes = directory.changes_since(self.revision());
+        changes.is_some_and(|changes| !is_heavy(directory, &self.scope, &changes))
+    }
+
     /// The content at a later revision.
     pub(super) fn advance(&self, directory: Arc<Directory>) -> Standing {
         let scope = self.scope.clone();
+        let revision = directory.revision();
         let mut new = Resolved::new(&directory, &scope);
         let changes = directory.changes_since(self.revision());
-        let touch = changes.map(|changes| touched_names(&new, &changes));
-        let content = match touch {
-            None | Some(Touch::Everything) => new.content(),
-            Some(Touch::Names(names)) => {
+        let touch = changes.map(|changes| touched(&new, &changes));
+        let (content, steps) = match touch {
+            None | Some(Touch::Everything) => (new.content(), self.steps.again(revision)),
+            Some(Touch::Within(reach)) => {
                 let mut old = Resolved::new(&self.directory, &scope);
-                let mut content = self.content;
-                content.digest -= old.head();
-                content.digest += new.head();
-                // Names that differ in case may mean one subject.
-                let mut seen = HashSet::new();
-                for name in &names {
-                    // The bindings are the same, or all would have been touched.
-                    let entries = old.entries(name).into_iter().zip(new.entries(name));
-                    for ((subject, before), (_, after)) in entries {
-                        if before == after || !seen.insert(subject) {
-                            continue;
-                        }
-                        if let Some(before) = &before {
-                            content.entries -= 1;
-                            content.digest -= new.digest_of(&subject, before);
-                        }
-                        if let Some(after) = &after {
-                            content.entries += 1;
-                            content.digest += new.digest_of(&subject, after);
-                        }
-                    }
-                }
-                content
+                let (mut content, mut steps) = (self.content, self.steps.clone());
+                let difference = Difference::between(&mut old, &mut new, &reach, &mut content);
+                steps.step(revision, difference);
+                (content, steps)
             }
         };
         // Equal digests, equal contents: to be wrong, 128 keyed bits would have to agree by chance.
-        let changed_at = if content == self.content {
-            self.changed_at
-        } else {
-            directory.revision()
+        let changed_at = match content == self.content {
+            true => self.changed_at,
+            false => revision,
         };
-        Standing::new(directory, scope, content, changed_at)
+        Standing::new(directory, scope, content, changed_at, steps)
     }
 
     /// What takes a filter that holds the content of revision `held` here: a delta if that is known and shorter,
@@ -130,6 +135,11 @@ impl Standing {
     }
 
     #[cfg(test)]
+    pub(super) fn entries(&self) -> u64 {
+        self.content.entries
+    }
+
+    #[cfg(test)]
     pub(super) fn kept_deltas(&self) -> usize {
         let deltas = self.deltas.lock();
         deltas.unwrap_or_else(PoisonError::into_inner).len()
@@ -146,39 +156,47 @@ impl Standing {
         if let Some(delta) = cell.get() {
             return delta.clone();
         }
+        if let Some(difference) = self.steps.since(held) {
+            let heavy = difference.entries.len() >= HEAVY;
+            let standing = self.clone();
+            let encode = move || {
+                let encode = || standing.encode(held, &difference);
+                cell.get_or_init(encode).clone()
+            };
+            return match heavy {
+                true => off_the_path(encode).await.flatten(),
+                false => encode(),
+            };
+        }
         let changes = self.directory.changes_since(held)?;
-        let heavy = weight(&changes) > HEAVY;
+        let heavy = is_heavy(&self.directory, &self.scope, &changes);
         let standing = self.clone();
         let encode = move || {
             let encode = || {
-                encode::delta(
-                    &standing.directory,
-                    &standing.scope,
-                    standing.content,
-                    held,
-                    &changes,
-                )
+                let mut resolved = Resolved::new(&standing.directory, &standing.scope);
+                match touched(&resolved, &changes) {
+                    Touch::Everything => None,
+                    Touch::Within(reach) => {
+                        standing.encode(held, &Difference::within(&mut resolved, &reach))
+                    }
+                }
             };
             cell.get_or_init(encode).clone()
         };
-        if heavy {
-            off_the_path(encode).await.flatten()
-        } else {
-            encode()
+        match heavy {
+            true => off_the_path(encode).await.flatten(),
+            false => encode(),
         }
+    }
+
+    fn encode(&self, held: u64, difference: &Difference) -> Option<Pieces> {
+        encode::delta(&self.directory, &self.scope, self.content, held, difference)
     }
 }
 
-fn weight(changes: &[Arc<Change>]) -> usize {
-    let touched = changes.iter().flat_map(|change| &change.touched);
-    touched
-        .map(|(_, touched)| match touched {
-            Touched::User { .. } => 1,
-            // One edge may lead to a group of any size.
-            Touched::Members { members, .. } => members.len(),
-            Touched::Group { .. } | Touched::Everything => HEAVY,
-        })
-        .sum()
+/// Whether following these changes, which lead up to `directory`, takes long.
+fn is_heavy(directory: &Directory, scope: &Scope, changes: &[Arc<Change>]) -> bool {
+    touched_weight(directory, scope.tenant(), changes, HEAVY) >= HEAVY
 }
 
 /// Runs long work where it holds up no stream. None if the runtime is shutting down.
@@ -220,18 +238,26 @@ impl Drop for ScopeFeed {
 
 /// The scopes that streams follow now.
 #[derive(Debug, Default)]
-pub(super) struct Scopes(Mutex<HashMap<Scope, Weak<ScopeFeed>>>);
+pub(super) struct Scopes {
+    followed: Mutex<HashMap<Scope, Weak<ScopeFeed>>>,
+    shared: Arc<Shared>,
+}
 
 impl Scopes {
     /// The feed of `scope`, begun if nobody follows it yet. It ends when the last stream lets go of it.
     pub(super) fn follow(&self, ledger: &Ledger, scope: &Scope) -> Arc<ScopeFeed> {
-        let mut scopes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut scopes = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(feed) = scopes.get(scope).and_then(Weak::upgrade) {
             return feed;
         }
         scopes.retain(|_, feed| feed.strong_count() > 0);
         let (publish, standing) = watch::channel(None);
-        let task = tokio::spawn(keep_current(ledger.clone(), scope.clone(), publish));
+        let task = tokio::spawn(keep_current(
+            ledger.clone(),
+            scope.clone(),
+            self.shared.clone(),
+            publish,
+        ));
         let feed = Arc::new(ScopeFeed {
             standing,
             task: task.abort_handle(),
@@ -242,7 +268,7 @@ impl Scopes {
 
     /// How many there are.
     pub(super) fn count(&self) -> usize {
-        let scopes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let scopes = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
         scopes
             .values()
             .filter(|feed| feed.strong_count() > 0)
@@ -250,7 +276,12 @@ impl Scopes {
     }
 }
 
-async fn keep_current(ledger: Ledger, scope: Scope, publish: watch::Sender<Option<Arc<Standing>>>) {
+async fn keep_current(
+    ledger: Ledger,
+    scope: Scope,
+    shared: Arc<Shared>,
+    publish: watch::Sender<Option<Arc<Standing>>>,
+) {
     let mut directories = ledger.watch();
     // A handle would keep the writer alive.
     drop(ledger);
@@ -259,16 +290,17 @@ async fn keep_current(ledger: Ledger, scope: Scope, publish: watch::Sender<Optio
     loop {
         let next = match standing.clone() {
             None => {
-                let scope = scope.clone();
-                off_the_path(move || Standing::read(directory, scope)).await
+                let (scope, shared) = (scope.clone(), shared.clone());
+                off_the_path(move || Standing::read(directory, scope, shared)).await
             }
+            Some(standing) if standing.is_near(&directory) => Some(standing.advance(directory)),
             Some(standing) => {
-                let changes = directory.changes_since(standing.revision());
-                if changes.is_some_and(|changes| weight(&changes) < HEAVY) {
-                    Some(standing.advance(directory))
-                } else {
-                    off_the_path(move || standing.advance(directory)).await
-                }
+                let Ok(_turn) = HEAVY_STEPS.acquire().await else {
+                    return;
+                };
+                // What has come while it waited is taken along.
+                let directory = directories.borrow_and_update().clone();
+                off_the_path(move || standing.advance(directory)).await
             }
         };
         let Some(next) = next.map(Arc::new) else {

@@ -151,9 +151,9 @@ fn groups_of(tenant: &Tenant, slot: Slot) -> Vec<(Slot, &'static str)> {
         let mut parents = Vec::new();
         for child in children {
             for group in tenant.parents(child) {
-                if met.insert(*group) {
-                    parents.push(*group);
-                    groups.push((*group, kind));
+                if met.insert(group) {
+                    parents.push(group);
+                    groups.push((group, kind));
                 }
             }
         }

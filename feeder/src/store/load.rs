@@ -1,6 +1,5 @@
 //! Rows out: the directory as it was last committed.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -33,7 +32,8 @@ fn corrupt(row: impl std::fmt::Display, what: impl std::fmt::Display) -> LoadErr
     LoadError::Corrupt(format!("{row}: {what}"))
 }
 
-pub(super) fn directory(connection: &Connection) -> Result<Directory, LoadError> {
+/// The directory, and the groups that are gone of which rows of members remain.
+pub(super) fn directory(connection: &Connection) -> Result<(Directory, Vec<Slot>), LoadError> {
     let (history, keys) = connection.query_row(
         "SELECT generation, id, content_key, proof_key FROM history",
         [],
@@ -133,21 +133,28 @@ pub(super) fn directory(connection: &Connection) -> Result<Directory, LoadError>
             Ok(())
         },
     )?;
-    let mut members: HashMap<Slot, Vec<Slot>> = HashMap::new();
+    let mut gone = Vec::new();
+    let mut loaded = |group: Slot, members: Vec<Slot>| {
+        if !members.is_empty() && !loading.members(group, members) {
+            gone.push(group);
+        }
+    };
+    let mut last = Slot::BEFORE_ALL;
+    let mut members = Vec::new();
     each(
         connection,
-        "SELECT group_slot, member_slot FROM members",
+        "SELECT group_slot, member_slot FROM members ORDER BY group_slot, member_slot",
         |row| {
-            members
-                .entry(Slot(row.get(0)?))
-                .or_default()
-                .push(Slot(row.get(1)?));
+            let group = Slot(row.get(0)?);
+            if group != last {
+                loaded(last, std::mem::take(&mut members));
+                last = group;
+            }
+            members.push(Slot(row.get(1)?));
             Ok(())
         },
     )?;
-    for (group, members) in members {
-        loading.members(group, members);
-    }
+    loaded(last, members);
     each(
         connection,
         "SELECT tenant, attribute, value, external_id, slot, lost FROM releases",
@@ -178,7 +185,7 @@ pub(super) fn directory(connection: &Connection) -> Result<Directory, LoadError>
             Ok(())
         },
     )?;
-    Ok(loading.finish())
+    Ok((loading.finish(), gone))
 }
 
 fn each(

@@ -173,13 +173,15 @@ fn open(path: &Path) -> Result<(Connection, Directory), OpenError> {
             source,
         })?;
     write::begin_history(&mut connection).map_err(sqlite)?;
-    let directory = load::directory(&connection).map_err(|error| match error {
+    let (directory, gone) = load::directory(&connection).map_err(|error| match error {
         load::LoadError::Sqlite(source) => sqlite(source),
         load::LoadError::Corrupt(what) => OpenError::Corrupt {
             path: path.to_owned(),
             what,
         },
     })?;
+    // Whoever deleted a large group was answered before all that had been its was taken out.
+    write::drop_members(&mut connection, &gone).map_err(sqlite)?;
     Ok((connection, directory))
 }
 

@@ -37,6 +37,15 @@ pub(super) fn begin_history(connection: &mut Connection) -> rusqlite::Result<()>
     transaction.commit()
 }
 
+/// Takes out the members of groups that are gone.
+pub(super) fn drop_members(connection: &mut Connection, gone: &[Slot]) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for group in gone {
+        write(&transaction, &Row::DropMembers(*group, None))?;
+    }
+    transaction.commit()
+}
+
 /// One transaction: the rows, the change log, and where the directory stands.
 pub(super) fn batch(
     connection: &mut Connection,
@@ -97,7 +106,11 @@ fn write(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
         Row::User(tenant, user) => write_user(transaction, *tenant, user),
         Row::DropUser(slot) => run("DELETE FROM users WHERE slot = ?1", &[&slot.0]),
         Row::Group(tenant, group) => write_group(transaction, *tenant, group),
-        Row::DropGroup(slot) => drop_group(transaction, *slot),
+        Row::DropGroup(slot) => run("DELETE FROM groups WHERE slot = ?1", &[&slot.0]),
+        Row::DropMembers(group, up_to) => run(
+            "DELETE FROM members WHERE group_slot = ?1 AND member_slot <= ?2",
+            &[&group.0, &up_to.map_or(u32::MAX, |slot| slot.0)],
+        ),
         Row::Member(group, member) => run(
             "INSERT INTO members (group_slot, member_slot) VALUES (?1, ?2)",
             &[&group.0, &member.0],
@@ -153,16 +166,6 @@ fn write_group(transaction: &Transaction<'_>, tenant: u32, group: &Group) -> rus
             group.meta.modified.as_millisecond(),
             group.meta.version as i64
         ])
-        .map(drop)
-}
-
-fn drop_group(transaction: &Transaction<'_>, slot: Slot) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached("DELETE FROM members WHERE group_slot = ?1")?
-        .execute([slot.0])?;
-    transaction
-        .prepare_cached("DELETE FROM groups WHERE slot = ?1")?
-        .execute([slot.0])
         .map(drop)
 }
 

@@ -88,15 +88,15 @@ fn chain(tenant: &Tenant, member: Slot, group: Slot) -> Vec<String> {
     let mut below: HashMap<Slot, Option<Slot>> = HashMap::new();
     let mut row: Vec<Slot> = Vec::new();
     for direct in tenant.parents(member) {
-        below.insert(*direct, None);
-        row.push(*direct);
+        below.insert(direct, None);
+        row.push(direct);
     }
     while !below.contains_key(&group) && !row.is_empty() {
         let mut next = Vec::new();
         for slot in row {
             for parent in tenant.parents(slot) {
-                below.entry(*parent).or_insert_with(|| {
-                    next.push(*parent);
+                below.entry(parent).or_insert_with(|| {
+                    next.push(parent);
                     Some(slot)
                 });
             }

@@ -35,7 +35,7 @@ pub(super) fn excerpt(
         for (subject, terms) in resolved.entries(&name) {
             if let Some(terms) = terms {
                 // One that is there already, because user and workload are one, has the same terms.
-                let _ = snapshot.insert(subject, terms);
+                let _ = snapshot.insert(subject, (*terms).clone());
             }
         }
     }

@@ -170,8 +170,10 @@ pub enum Row {
     DropUser(Slot),
     /// A new group, or a changed one; its members have rows of their own.
     Group(u32, Arc<Group>),
-    /// A group is gone, and the rows of its members.
+    /// A group is gone. Rows of its members may remain, and say nothing any more.
     DropGroup(Slot),
+    /// The rows of the members of a group that is gone are: up to this one, or all.
+    DropMembers(Slot, Option<Slot>),
     /// A direct membership.
     Member(Slot, Slot),
     /// A direct membership is gone.
@@ -275,6 +277,24 @@ impl Draft {
             self.held = held;
         }
         result
+    }
+
+    /// Takes out what remains of groups that are gone, no more than so many links.
+    pub(crate) fn sweep(&mut self, at_most: usize) {
+        let swept = |tenant: &&Arc<Tenant>| tenant.has_remains();
+        let tenants = self.directory.tenants().filter(swept);
+        let names: Vec<Arc<str>> = tenants.map(|tenant| tenant.name().clone()).collect();
+        let mut left = at_most;
+        for name in names {
+            while left > 0
+                && let Ok(tenant) = self.tenant_mut(&name)
+                && let Some((group, swept)) = tenant.sweep(left)
+            {
+                // A group that nobody was in costs a row as well.
+                left -= swept.links.clamp(1, left);
+                self.rows.push(Row::DropMembers(group, swept.up_to));
+            }
+        }
     }
 
     fn tenant_mut(&mut self, name: &str) -> Result<&mut Tenant, Refused> {

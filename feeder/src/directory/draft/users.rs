@@ -112,7 +112,7 @@ impl Draft {
         let groups = self.tenant_mut(tenant)?.leave_groups(member);
         let held = self.tenant(tenant)?.clone();
         self.memberships += groups.len();
-        for group in groups.iter().copied() {
+        for group in groups {
             let members = vec![member];
             self.rows.push(Row::DropMember(group, member));
             self.touch(&held, Touched::Members { group, members });

@@ -310,7 +310,11 @@ async fn however_many_revisions_filters_claim_to_hold_few_deltas_are_kept() {
         feeder.admit(&format!("user{number}")).await;
     }
     let scope = replica().scope().clone();
-    let standing = Arc::new(Standing::read(feeder.feed.ledger.directory(), scope));
+    let standing = Arc::new(Standing::read(
+        feeder.feed.ledger.directory(),
+        scope,
+        Arc::default(),
+    ));
     for held in 1..=200 {
         assert!(!standing.update(Some(held)).await.is_empty());
     }
@@ -349,7 +353,11 @@ async fn an_update_that_is_rejected_is_mended_once_by_a_snapshot() {
 async fn a_pong_names_the_newest_durable_revision_however_far_the_scope_has_come() {
     let feeder = Feeder::start().await;
     let scope = replica().scope().clone();
-    let behind = Standing::read(feeder.feed.ledger.directory(), scope.clone());
+    let behind = Standing::read(
+        feeder.feed.ledger.directory(),
+        scope.clone(),
+        Arc::default(),
+    );
     let (publish, standing) = watch::channel(Some(Arc::new(behind)));
     let (out, mut sent) = channel(4);
     let mut follower = Follower {
