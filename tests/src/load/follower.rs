@@ -58,6 +58,8 @@ pub struct Delivery {
     pub from: u64,
     /// The revision held after.
     pub to: u64,
+    /// Digest of what is held after.
+    pub digest: Option<ContentDigest>,
     /// When it was applied, just before the ack was sent.
     pub at: std::time::Instant,
 }
@@ -287,7 +289,7 @@ impl Life {
         let heard = self.copy.receive(message);
         let at = std::time::Instant::now();
         {
-            let mut seen = lock(&self.seen);
+            let seen = &mut *lock(&self.seen);
             seen.messages += 1;
             seen.bytes += bytes;
             match &heard {
@@ -306,6 +308,7 @@ impl Life {
                         seen.deliveries.push(Delivery {
                             from: from.map_or(0, |from| from.revision),
                             to: to.revision,
+                            digest: seen.digest,
                             at,
                         });
                     }

@@ -48,6 +48,11 @@ impl Idp {
         }
     }
 
+    /// Its bearer token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Pushes one change. After an error nobody knows whether it happened.
     pub fn push(&mut self, change: &Change) -> Result<Pushed> {
         let (method, path, body) = self.request(change);
@@ -82,6 +87,11 @@ impl Idp {
                 return Ok(());
             }
         }
+    }
+
+    /// Opens another connection for the next request: the feeder is another process.
+    pub fn reconnect(&mut self) {
+        self.connection = None;
     }
 
     /// Forgets the ids of what was created since: the feeder's database is that of another time.

@@ -1,7 +1,10 @@
 //! `make bench-feed`: from a SCIM write to thousands of proxies, and what they cost the feeder.
 
+mod giant;
+mod million;
 mod rates;
 mod stage;
+mod storm;
 
 use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
@@ -32,8 +35,14 @@ pub(crate) struct Arguments {
     /// Users
     #[arg(long, default_value_t = 20_000)]
     users: u32,
+    /// Users in the group that is far larger than the others
+    #[arg(long, default_value_t = 100_000)]
+    giant: u32,
+    /// Users in the largest directory, with 20 memberships each
+    #[arg(long, default_value_t = 1_000_000)]
+    most_users: u32,
     /// Only these parts
-    #[arg(long, value_delimiter = ',', default_values = ["rates", "readers"])]
+    #[arg(long, value_delimiter = ',', default_values = ["rates", "readers", "storm", "giant"])]
     parts: Vec<Part>,
 }
 
@@ -43,6 +52,12 @@ enum Part {
     Rates,
     /// Slow and stopped readers
     Readers,
+    /// Everybody comes back after SIGKILL
+    Storm,
+    /// A group of 100,000 comes, is renamed, and goes
+    Giant,
+    /// Memory, and time to be ready, with a million users
+    Million,
 }
 
 #[tokio::main]
@@ -60,22 +75,36 @@ async fn main() -> Result<()> {
         machine::load()?
     );
     let dir = artifact::scratch()?;
-    let plan = Plan {
-        users: arguments.users,
-        groups: 400,
-        memberships: arguments.users as usize * 20,
-        seed: 1,
-    };
-    let (mut stage, _) = Stage::set(&dir.path().join("rates"), &plan).await?;
     let mut budgets = Budgets::default();
     let wanted = |part| arguments.parts.contains(&part);
-    if wanted(Part::Rates) {
-        rates::measure(&mut stage, &arguments, &mut budgets).await?;
+    if [Part::Rates, Part::Readers, Part::Storm]
+        .into_iter()
+        .any(wanted)
+    {
+        let plan = Plan {
+            users: arguments.users,
+            groups: 400,
+            memberships: arguments.users as usize * 20,
+            seed: 1,
+        };
+        let mut stage = Stage::set(&dir.path().join("rates"), &plan).await?;
+        if wanted(Part::Rates) {
+            rates::measure(&mut stage, &arguments, &mut budgets).await?;
+        }
+        if wanted(Part::Readers) {
+            rates::bad_readers(&mut stage, &arguments, &mut budgets).await?;
+        }
+        if wanted(Part::Storm) {
+            storm::measure(&mut stage, &arguments, &mut budgets).await?;
+        }
+        stage.feeder.stop().await?;
     }
-    if wanted(Part::Readers) {
-        rates::bad_readers(&mut stage, &arguments, &mut budgets).await?;
+    if wanted(Part::Giant) {
+        giant::measure(&dir.path().join("giant"), &arguments, &mut budgets).await?;
     }
-    stage.feeder.stop().await?;
+    if wanted(Part::Million) {
+        million::measure(&dir.path().join("million"), &arguments, &mut budgets).await?;
+    }
     budgets.print();
     Ok(())
 }

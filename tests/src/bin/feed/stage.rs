@@ -16,6 +16,8 @@ use scimesh_tests::load::timeline::{Concerns, Timeline};
 pub(crate) const TENANT: &str = "corp";
 pub(crate) const ISSUER: &str = "https://idp.corp.example";
 
+/// For a feeder that has much to read.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// In every scope.
 const COMMON: u32 = 0;
 /// Terms of a scope.
@@ -41,36 +43,34 @@ pub(crate) struct Scopes {
 }
 
 impl Stage {
-    /// Puts a company into a new data directory in `dir` and starts a feeder over it; gives how long it took to be ready.
-    pub(crate) async fn set(dir: &Path, plan: &Plan) -> Result<(Stage, Duration)> {
-        let mut staff = Staff::new(plan)?;
-        Stage::with(dir, &mut staff).await
+    /// Puts a company into a new data directory in `dir` and starts a feeder over it.
+    pub(crate) async fn set(dir: &Path, plan: &Plan) -> Result<Stage> {
+        Stage::with(dir, Staff::new(plan)?).await
     }
 
     /// The same with this company, and some more users.
-    pub(crate) async fn with(dir: &Path, staff: &mut Staff) -> Result<(Stage, Duration)> {
+    pub(crate) async fn with(dir: &Path, mut staff: Staff) -> Result<Stage> {
         let spares = (0..SPARES).map(|_| staff.hire()).collect();
         std::fs::create_dir_all(dir)?;
         let mut feeder = Feeder::new(dir)?;
-        install(staff, TENANT, ISSUER, feeder.data_dir()).await?;
-        let start = Instant::now();
+        feeder.be_patient(PATIENCE);
+        install(&staff, TENANT, ISSUER, feeder.data_dir()).await?;
         start_feeder(&mut feeder).await?;
-        let ready = start.elapsed();
         let token = feeder.run(&["token", "create", "--tenant", TENANT]).await?;
         let idp = Idp::new(feeder.scim_address(), &token);
-        let stage = Stage {
+        Ok(Stage {
             feeder,
-            staff: staff.clone(),
+            staff,
             idp,
             spares,
             turn: 0,
-        };
-        Ok((stage, ready))
+        })
     }
 
     /// Ends the feeder's process and starts another.
     pub(crate) async fn restart(&mut self) -> Result<()> {
         self.feeder.stop().await?;
+        self.idp.reconnect();
         start_feeder(&mut self.feeder).await
     }
 
