@@ -14,7 +14,7 @@ SECONDS ?= 20
 # Where cargo puts what it builds.
 BIN = $${CARGO_TARGET_DIR:-target}/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help setup build filter run test test-wasm test-durability fuzz mutants bench bench-revocation bench-provisioning bench-decision bench-feed bench-million lint fmt clean
+.PHONY: help setup build filter run test test-wasm test-durability fuzz mutants bench bench-revocation bench-provisioning bench-decision bench-feed bench-million bench-snapshot lint fmt clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -56,13 +56,14 @@ fuzz: setup ## every text that a client or an operator writes, fuzzed from the c
 mutants: setup ## is every comparison of the engine and the protocol tested? Changed one by one (an hour or two)
 	@tests/mutants.sh $(ARGS)
 
-bench bench-revocation bench-provisioning bench-decision bench-feed bench-million: PROFILE = release
+bench bench-revocation bench-provisioning bench-decision bench-feed bench-million bench-snapshot: PROFILE = release
 bench: build ## all benchmarks (about 20 minutes)
 	@$(MAKE) --no-print-directory bench-revocation
 	@$(MAKE) --no-print-directory bench-provisioning
 	@$(MAKE) --no-print-directory bench-decision
 	@$(MAKE) --no-print-directory bench-feed
 	@$(MAKE) --no-print-directory bench-million
+	@$(MAKE) --no-print-directory bench-snapshot
 
 bench-revocation: build ## how long after the SCIM response the last request is still allowed
 	@$(BIN)/revocation $(ARGS)
@@ -80,6 +81,9 @@ bench-feed: build ## from a SCIM write to thousands of proxies, and what they co
 
 bench-million: build ## the feeder's memory and its start with a million users and 20 million memberships
 	@$(BIN)/feed --parts million $(ARGS)
+
+bench-snapshot: build ## what a million users are on the wire and in a real Envoy, and what its requests notice
+	@$(BIN)/snapshot $(ARGS)
 
 lint: setup ## formatting and clippy, warnings refused
 	$(CARGO) fmt --all --check
