@@ -79,9 +79,8 @@ impl Budgets {
                 number(at_most)
             );
         }
-        if short.is_empty() {
-            println!("All budgets are met.");
-        }
+        let held = self.rows.iter().filter(|row| row.at_most.is_some()).count();
+        println!("{} of {held} budgets are met.", held - short.len());
         println!();
     }
 }

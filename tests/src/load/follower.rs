@@ -30,7 +30,7 @@ pub enum Behaviour {
     Follow,
     /// Reads nothing: what comes fills the window of its stream, and then waits at the feeder.
     Stall,
-    /// Applies, and never acks nor pings.
+    /// Applies, and neither answers nor pings before it behaves otherwise.
     Mute,
     /// Waits so long before each ack.
     Lag(Duration),
@@ -184,6 +184,8 @@ struct Open {
     answered: bool,
     due: Instant,
     awaited: Option<Position>,
+    /// What a mute one would have answered.
+    owed: Vec<FilterMessage>,
 }
 
 impl Life {
@@ -237,6 +239,7 @@ impl Life {
             answered: false,
             due,
             awaited: None,
+            owed: Vec::new(),
         };
         {
             let mut seen = lock(&self.seen);
@@ -246,6 +249,11 @@ impl Life {
         loop {
             let behaviour = *self.behave.borrow_and_update();
             let quiet = matches!(behaviour, Behaviour::Stall | Behaviour::Mute);
+            if !quiet {
+                for answer in std::mem::take(&mut open.owed) {
+                    send(&open.out, answer)?;
+                }
+            }
             tokio::select! {
                 changed = self.behave.changed() => if changed.is_err() { return Ok(()) },
                 message = open.inbound.message(), if behaviour != Behaviour::Stall => {
@@ -320,15 +328,22 @@ impl Life {
         }
         match heard {
             Err(what) => Err(Status::internal(what)),
-            Ok(Heard::Part(_)) if behaviour == Behaviour::Mute => Ok(()),
-            Ok(Heard::Part(answer) | Heard::Refused(answer)) => send(&open.out, answer),
+            Ok(Heard::Part(answer) | Heard::Refused(answer)) => match behaviour {
+                Behaviour::Mute => {
+                    open.owed.push(answer);
+                    Ok(())
+                }
+                _ => send(&open.out, answer),
+            },
             Ok(Heard::Applied { to, .. }) => {
                 match behaviour {
-                    Behaviour::Mute => return Ok(()),
-                    Behaviour::Lag(wait) => tokio::time::sleep(wait).await,
-                    _ => {}
+                    Behaviour::Mute => open.owed.push(copy::ack(&to)),
+                    Behaviour::Lag(wait) => {
+                        tokio::time::sleep(wait).await;
+                        send(&open.out, copy::ack(&to))?;
+                    }
+                    _ => send(&open.out, copy::ack(&to))?,
                 }
-                send(&open.out, copy::ack(&to))?;
                 if let Some(awaited) = open.awaited
                     && awaited.history == to.history
                     && awaited.revision <= to.revision

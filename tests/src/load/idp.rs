@@ -77,14 +77,19 @@ impl Idp {
             let Err(error) = self.push(change) else {
                 return Ok(());
             };
-            if start.elapsed() > patience {
-                return Err(error.context(format!("pushed {change:?} for {patience:?} in vain")));
-            }
-            self.connection = None;
-            std::thread::sleep(PAUSE);
             // Of a request without an answer nobody knows what came of it; one sent again must not do it twice.
-            if self.has_happened(change).unwrap_or(false) {
-                return Ok(());
+            loop {
+                if start.elapsed() > patience {
+                    let what = format!("pushed {change:?} for {patience:?} in vain");
+                    return Err(error.context(what));
+                }
+                self.connection = None;
+                std::thread::sleep(PAUSE);
+                match self.has_happened(change) {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => break,
+                    Err(_) => {}
+                }
             }
         }
     }
@@ -193,7 +198,11 @@ impl Idp {
             }
             Change::Leave { user } => self.is_gone(&self.user_path(*user)),
             Change::Dissolve { group } => self.is_gone(&self.group_path(*group)),
-            _ => Ok(false),
+            _ => {
+                // Until it answers there is no use in trying.
+                self.exchange("GET", "/ServiceProviderConfig", "")?;
+                Ok(false)
+            }
         }
     }
 
@@ -214,7 +223,12 @@ impl Idp {
     }
 
     fn is_gone(&mut self, path: &str) -> Result<bool> {
-        Ok(self.exchange("GET", path, "")?.status == 404)
+        let answer = self.exchange("GET", path, "")?;
+        match answer.status {
+            200 => Ok(false),
+            404 => Ok(true),
+            other => bail!("GET {path}: {other}"),
+        }
     }
 
     /// The SCIM id of a user.

@@ -18,5 +18,6 @@ pub mod fleet;
 pub mod follower;
 pub mod idp;
 pub mod install;
+pub mod proxy;
 pub mod staff;
 pub mod timeline;

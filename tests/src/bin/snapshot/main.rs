@@ -288,7 +288,7 @@ fn budgets(all: &[Figures], nobody: &Figures) -> Budgets {
         let millis = |time: Duration| time.as_secs_f64() * 1e3;
         let [idle, during] = [&figures.idle, &figures.during].map(|s| millis(s.percentile(99)));
         hold(
-            "request p99 while replacing, and 2 x idle",
+            "request p99 while replacing, and 2 x that when idle",
             during,
             2.0 * idle,
             "ms",

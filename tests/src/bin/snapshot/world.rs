@@ -4,18 +4,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use scimesh_tests::address;
-use scimesh_tests::bootstrap::{Bootstrap, Delivery, FEED_CLUSTER};
-use scimesh_tests::envoy::{Envoy, Launch, WORKERS, filter_config};
+use anyhow::{Result, ensure};
+use scimesh_tests::envoy::{Envoy, WORKERS};
 use scimesh_tests::eventually::eventually;
 use scimesh_tests::feeder::Feeder;
 use scimesh_tests::issuer::Issuer;
 use scimesh_tests::load::content::Content;
 use scimesh_tests::load::document;
 use scimesh_tests::load::install::install;
+use scimesh_tests::load::proxy;
 use scimesh_tests::load::staff::{Plan, Staff, subject};
-use serde_json::{Value, json};
+use serde_json::json;
 
 const TENANT: &str = "corp";
 const ISSUER: &str = "https://idp.corp.example";
@@ -112,22 +111,15 @@ impl World {
     pub(crate) async fn envoy(&mut self, wasm_log_level: &str) -> Result<Envoy> {
         self.envoys += 1;
         let dir = self.dir.join(format!("envoy-{}", self.envoys));
-        fs::create_dir_all(&dir)?;
-        let config = filter_config(&policy().to_string(), None)?;
-        let bootstrap = Bootstrap {
-            listen: address::free()?,
-            admin: address::free()?,
-            upstream: address::free()?,
-            feed: Some(self.feeder.feed_address()),
-            issuers: std::slice::from_ref(&self.issuer),
-            filter: Delivery::Static(&config),
-            authority: None,
-            principal: None,
+        let groups = (0..TERMS).map(|group| Ok(self.staff.group(group)?.name.clone()));
+        let groups: Vec<String> = groups.collect::<Result<_>>()?;
+        let plan = proxy::Plan {
+            tenant: TENANT,
+            groups: &groups,
+            max_staleness: "5m",
+            wasm_log_level,
         };
-        let mut launch = Launch::of(&bootstrap);
-        launch.wasm_log_level = wasm_log_level;
-        alter(&mut launch.config)?;
-        let envoy = Envoy::launch(&dir, &launch).await?;
+        let envoy = proxy::start(&dir, self.feeder.feed_address(), &self.issuer, &plan).await?;
         self.await_entries(&envoy).await?;
         Ok(envoy)
     }
@@ -138,46 +130,10 @@ impl World {
         eventually("every worker to let a user through", PATIENCE, async || {
             for _ in 0..WORKERS * 8 {
                 let answer = envoy.get("/accounts/4711", Some(&token)).await?;
-                anyhow::ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
+                ensure!(answer.status == 200, "{} {}", answer.status, answer.body);
             }
             Ok(())
         })
         .await
     }
-}
-
-/// What a team with many rules would write, and a last rule that has all users sent.
-fn policy() -> Value {
-    let mut rules: Vec<Value> = (0..TERMS)
-        .map(|team| {
-            json!({
-                "name": format!("team-{team}"),
-                "to": [{ "paths": [format!("/teams/{team}/{{**}}")] }],
-                "require": { "anyOf": [format!("group:team-{team:05}")] },
-            })
-        })
-        .collect();
-    rules.push(json!({
-        "name": "everything-else", "to": [{ "paths": ["/{**}"] }], "require": { "anyOf": ["active"] },
-    }));
-    json!({ "tenant": TENANT, "feed": { "cluster": FEED_CLUSTER }, "rules": rules })
-}
-
-/// The route answers by itself, and tokens are verified once: neither is what is measured.
-fn alter(config: &mut Value) -> Result<()> {
-    const MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
-    let manager = config.pointer_mut(MANAGER).context("a listener")?;
-    let routes = manager.pointer_mut("/route_config/virtual_hosts/0/routes");
-    *routes.context("routes")? = json!([{
-        "match": { "prefix": "/" }, "direct_response": { "status": 200 },
-    }]);
-    let provider = manager.pointer_mut("/http_filters/0/typed_config/providers/origins-0");
-    let provider = provider
-        .and_then(Value::as_object_mut)
-        .context("jwt_authn")?;
-    provider.insert(
-        "jwt_cache_config".to_owned(),
-        json!({ "jwt_cache_size": 100 }),
-    );
-    Ok(())
 }
