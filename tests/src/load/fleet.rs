@@ -11,6 +11,9 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::follower::{Behaviour, Follower, Identity};
 
+/// Between two looks at everybody: their times are their own, and to look at thousands takes time itself.
+const LOOK: Duration = Duration::from_millis(50);
+
 /// How a fleet is made.
 #[derive(Debug, Clone)]
 pub struct Shape {
@@ -133,7 +136,7 @@ impl Fleet {
                     example.unwrap_or_default()
                 );
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(LOOK).await;
         }
     }
 
@@ -154,7 +157,7 @@ impl Fleet {
                 "{behind} of {} followers are behind after {patience:?}",
                 self.followers.len()
             );
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            tokio::time::sleep(LOOK).await;
         }
     }
 

@@ -14,7 +14,7 @@ use crate::Arguments;
 use crate::stage::Stage;
 
 /// For followers to begin, or to catch up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
 
 /// How many of a hundred followers behave badly, and how.
 const BAD: [(usize, Behaviour); 3] = [

@@ -10,11 +10,8 @@ use scimesh_tests::sample::ms;
 use tokio::task::block_in_place;
 
 use crate::Arguments;
-use crate::rates::millis;
+use crate::rates::{PATIENCE, millis};
 use crate::stage::{Stage, start_feeder};
-
-/// For everybody to be current again.
-const PATIENCE: Duration = Duration::from_secs(180);
 
 /// With as many streams as there are at most: once with what they hold, once as proxies that were restarted too.
 pub(crate) async fn measure(
