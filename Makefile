@@ -8,13 +8,15 @@ SHELL = /bin/sh
 PROFILE ?= dev
 CARGO ?= cargo
 ARGS ?=
+# How long `make soak` goes on.
+MINUTES ?= 20
 # How long `make fuzz` runs each of its targets.
 SECONDS ?= 20
 
 # Where cargo puts what it builds.
 BIN = $${CARGO_TARGET_DIR:-target}/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help setup build filter run test test-wasm test-durability fuzz mutants bench bench-revocation bench-provisioning bench-decision lint fmt clean
+.PHONY: help setup build filter run test test-wasm test-durability fuzz mutants bench bench-revocation bench-provisioning bench-decision bench-feed bench-million bench-snapshot soak lint fmt clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -56,11 +58,14 @@ fuzz: setup ## every text that a client or an operator writes, fuzzed from the c
 mutants: setup ## is every comparison of the engine and the protocol tested? Changed one by one (an hour or two)
 	@tests/mutants.sh $(ARGS)
 
-bench bench-revocation bench-provisioning bench-decision: PROFILE = release
-bench: build ## all benchmarks (about 10 minutes)
+bench bench-revocation bench-provisioning bench-decision bench-feed bench-million bench-snapshot soak: PROFILE = release
+bench: build ## all benchmarks (about 20 minutes)
 	@$(MAKE) --no-print-directory bench-revocation
 	@$(MAKE) --no-print-directory bench-provisioning
 	@$(MAKE) --no-print-directory bench-decision
+	@$(MAKE) --no-print-directory bench-feed
+	@$(MAKE) --no-print-directory bench-million
+	@$(MAKE) --no-print-directory bench-snapshot
 
 bench-revocation: build ## how long after the SCIM response the last request is still allowed
 	@$(BIN)/revocation $(ARGS)
@@ -72,6 +77,18 @@ bench-provisioning: build ## SCIM writes and queries, beside a Python server in 
 bench-decision: build ## what a decision costs in Envoy, beside native RBAC, wasm that does nothing, Lua and ext_authz
 	$(CARGO) build --locked --package scimesh-noop --profile wasm --target wasm32-wasip1
 	@$(BIN)/decision $(ARGS)
+
+bench-feed: build ## from a SCIM write to thousands of proxies, and what they cost the feeder
+	@$(BIN)/feed $(ARGS)
+
+bench-million: build ## the feeder's memory and its start with a million users and 20 million memberships
+	@$(BIN)/feed --parts million $(ARGS)
+
+bench-snapshot: build ## what a million users are on the wire and in a real Envoy, and what its requests notice
+	@$(BIN)/snapshot $(ARGS)
+
+soak: build ## churn, kills, restarts and a restore for MINUTES=20; ends with every proxy agreeing with a naive model
+	@$(BIN)/soak --minutes $(MINUTES) $(ARGS)
 
 lint: setup ## formatting and clippy, warnings refused
 	$(CARGO) fmt --all --check

@@ -116,6 +116,9 @@ impl Envoy {
                 "--disable-hot-restart",
                 "-l",
                 "warning",
+                // Envoy's own format, to the microsecond.
+                "--log-format",
+                "[%Y-%m-%d %T.%f][%t][%l][%n] [%g:%#] %v",
                 "--component-log-level",
                 &wasm_log_level,
             ],

@@ -20,6 +20,7 @@ pub struct Feeder {
     feed: SocketAddr,
     admin: SocketAddr,
     process: Option<Process>,
+    patience: Duration,
 }
 
 /// How a command ended.
@@ -55,7 +56,13 @@ impl Feeder {
             feed,
             admin,
             process: None,
+            patience: Duration::from_secs(20),
         }
+    }
+
+    /// It may take so long to be ready: it has much to read.
+    pub fn be_patient(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     /// Where filters connect.
@@ -109,16 +116,12 @@ impl Feeder {
             &self.log,
         )?;
         let ready = format!("http://{admin}/readyz");
-        eventually(
-            "the feeder to be ready",
-            Duration::from_secs(20),
-            async || {
-                process.check()?;
-                let status = reqwest::get(&ready).await?.status();
-                ensure!(status.is_success(), "/readyz answers {status}");
-                Ok(())
-            },
-        )
+        eventually("the feeder to be ready", self.patience, async || {
+            process.check()?;
+            let status = reqwest::get(&ready).await?.status();
+            ensure!(status.is_success(), "/readyz answers {status}");
+            Ok(())
+        })
         .await?;
         self.process = Some(process);
         Ok(())

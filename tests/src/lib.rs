@@ -4,6 +4,7 @@
 pub mod address;
 pub mod artifact;
 pub mod bootstrap;
+pub mod budget;
 pub mod clocks;
 pub mod company;
 pub mod envoy;
@@ -11,6 +12,7 @@ pub mod eventually;
 pub mod feeder;
 pub mod frames;
 pub mod issuer;
+pub mod load;
 pub mod machine;
 pub mod mesh;
 pub mod peer;

@@ -101,6 +101,20 @@ impl Probe {
         Ok(last)
     }
 
+    /// Whether every connection was last answered `status`.
+    pub fn answers(&self, status: u16) -> Result<bool> {
+        for lane in &self.lanes {
+            let seen = lane.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(failure) = &seen.failure {
+                bail!("probe: {failure}");
+            }
+            if seen.status != status {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn end(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
         for lane in &mut self.lanes {
