@@ -129,6 +129,8 @@ pub struct FeedMetrics {
     pub deltas: Counter,
     /// Their bytes.
     pub delta_bytes: Counter,
+    /// Filters that came with other content than their revision has.
+    pub drifted: Counter,
     /// Acks received.
     pub acks: Counter,
     pub(crate) nacks: Family<Reason, Counter>,

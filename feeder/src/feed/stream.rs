@@ -65,8 +65,13 @@ struct Follower<'a> {
     under_way: Option<UnderWay>,
     /// The newest revision that a pong has named.
     wanted: u64,
-    /// The revision of a snapshot that was sent because an update did not verify.
-    mended: Option<u64>,
+    /// A snapshot was sent because an update did not verify.
+    mended: bool,
+    /// The filter holds other content than its position has: until that is mended, no ping is answered, for an answer might
+    /// renew a lease by it.
+    wrong: bool,
+    /// A ping that is answered then.
+    owed: Option<u64>,
 }
 
 /// An update of which not every piece was sent, or whose last one was not answered yet.
@@ -177,6 +182,7 @@ impl<'a> Follower<'a> {
         }
         // The filter may know, by another of its streams, a revision that the scope has not caught up with.
         let durable = feed.ledger.directory().revision();
+        let scope_name = scope.tenant().to_owned();
         let scope = feed.scopes.follow(&feed.ledger, &scope);
         let mut standing = scope.watch();
         let now = standing
@@ -190,8 +196,11 @@ impl<'a> Follower<'a> {
             Some(now) if *held >= now.changed_at() => digest == Some(now.digest()),
             _ => true,
         });
-        if held.is_some() && sent.is_none() {
+        let wrong = held.is_some() && sent.is_none();
+        if wrong {
+            feed.metrics.drifted.inc();
             tracing::error!(
+                tenant = scope_name,
                 "a filter holds other content than its revision has; it gets a snapshot"
             );
         }
@@ -204,7 +213,9 @@ impl<'a> Follower<'a> {
             waits: None,
             under_way: None,
             wanted: 0,
-            mended: None,
+            mended: false,
+            wrong,
+            owed: None,
         })
     }
 
@@ -287,14 +298,11 @@ impl<'a> Follower<'a> {
                 // The newest durable position, not the scope's: the lease must not outlive a change that is still on its way.
                 let position = self.feed.ledger.directory().position();
                 self.wanted = position.revision;
-                if self.feed.rolled_back() {
+                if self.wrong {
+                    self.owed = Some(ping.id);
                     return Ok(());
                 }
-                let pong = v1::Pong {
-                    ping_id: ping.id,
-                    position: Some((&position).into()),
-                };
-                self.send(message(ToFilter::Pong(pong))).await
+                self.pong(ping.id, &position).await
             }
             Some(FromFilter::Ack(ack)) => {
                 let position = ack
@@ -307,7 +315,12 @@ impl<'a> Follower<'a> {
                 let acked = |way: &UnderWay| way.is_sent() && way.revision == position.revision;
                 if self.under_way.as_ref().is_some_and(acked) {
                     self.under_way = None;
-                    self.mended = None;
+                    self.mended = false;
+                    self.wrong = false;
+                    if let Some(id) = self.owed.take() {
+                        let position = self.feed.ledger.directory().position();
+                        self.pong(id, &position).await?;
+                    }
                 }
                 Ok(())
             }
@@ -333,12 +346,11 @@ impl<'a> Follower<'a> {
             "a filter rejected an update"
         );
         self.feed.metrics.nacked(reason.as_str_name());
-        let under_way = self.under_way.take().map(|way| way.revision);
+        self.under_way = None;
         match reason {
-            Reason::DigestMismatch | Reason::OutOfOrder | Reason::Malformed
-                if self.mended.is_none() =>
-            {
-                self.mended = Some(under_way.unwrap_or_default());
+            Reason::DigestMismatch | Reason::OutOfOrder | Reason::Malformed if !self.mended => {
+                self.mended = true;
+                self.wrong = true;
                 self.sent = None;
                 Ok(())
             }
@@ -347,6 +359,17 @@ impl<'a> Follower<'a> {
                 reason.as_str_name()
             ))),
         }
+    }
+
+    async fn pong(&self, ping_id: u64, position: &Position) -> Result<(), Status> {
+        if self.feed.rolled_back() {
+            return Ok(());
+        }
+        let pong = v1::Pong {
+            ping_id,
+            position: Some(position.into()),
+        };
+        self.send(message(ToFilter::Pong(pong))).await
     }
 
     async fn send(&self, message: v1::FeederMessage) -> Result<(), Status> {

@@ -61,6 +61,11 @@ pub(super) fn registry(metrics: &Metrics, ledger: Ledger, streams: FeedService) 
         Unit::Bytes,
         feed.delta_bytes,
     );
+    all.register(
+        "feed_digest_mismatches",
+        "Filters that came with other content than their revision has",
+        feed.drifted,
+    );
     all.register("feed_acks", "Updates that a filter applied", feed.acks);
     all.register("feed_nacks", "Updates that a filter rejected", feed.nacks);
     all.register(

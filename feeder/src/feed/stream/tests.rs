@@ -287,8 +287,21 @@ async fn a_filter_that_returns_with_other_content_is_sent_all_of_it() {
     let mut hello = filter.replica.hello(v1::Node::default());
     hello.digest = vec![0; 16].into();
     returned.say(FromFilter::Hello(hello)).await;
+    returned
+        .say(FromFilter::Ping(v1::Ping { id: 7, lease_ms: 0 }))
+        .await;
+    // Nothing that could renew a lease comes before the right content, and then at once.
     let mut returned = returned;
     assert_eq!(returned.applies().await, feeder.position());
+    assert_eq!(feeder.feed.metrics.drifted.get(), 1);
+    returned.ack(feeder.position()).await;
+    let message = returned.hears().await;
+    let pong = returned.replica.receive(message, &mut returned.highest);
+    assert!(
+        matches!(pong, Ok(Received::Pong { ping_id: 7, .. })),
+        "{pong:?}"
+    );
+    assert_eq!(returned.pings().await, feeder.position());
 }
 
 #[tokio::test]
@@ -312,9 +325,14 @@ async fn an_update_that_is_rejected_is_mended_once_by_a_snapshot() {
     feeder.admit("ada").await;
     filter.hears().await;
     filter.nack(Reason::DigestMismatch).await;
+    filter
+        .say(FromFilter::Ping(v1::Ping { id: 7, lease_ms: 0 }))
+        .await;
     let mended = filter.applies().await;
     assert_eq!(feeder.feed.metrics.snapshots.get(), 2);
     filter.ack(mended).await;
+    let pong = filter.hears().await;
+    assert!(matches!(pong.message, Some(ToFilter::Pong(_))), "{pong:?}");
 
     // What was mended may break, and be mended, again; a snapshot that breaks is the end.
     feeder.admit("ben").await;
@@ -341,7 +359,9 @@ async fn a_pong_names_the_newest_durable_revision_however_far_the_scope_has_come
         waits: None,
         under_way: None,
         wanted: 0,
-        mended: None,
+        mended: false,
+        wrong: false,
+        owed: None,
     };
     feeder.admit("ada").await;
     let ping = FromFilter::Ping(v1::Ping { id: 1, lease_ms: 0 });
