@@ -109,6 +109,10 @@ fn write(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
         ),
         Row::Release(tenant, release, lost) => write_release(transaction, *tenant, release, *lost),
         Row::DropRelease(tenant, release) => drop_release(transaction, *tenant, release),
+        Row::LongestLease(longest) => run(
+            "UPDATE longest_lease SET milliseconds = ?1",
+            &[&i64::try_from(longest.as_millis()).unwrap_or(i64::MAX)],
+        ),
     }
 }
 

@@ -10,6 +10,7 @@ mod holds;
 mod users;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use scimesh_proto::binding::{Binding, Voucher};
@@ -179,6 +180,8 @@ pub enum Row {
     Release(u32, Release, Timestamp),
     /// It is held no longer.
     DropRelease(u32, Release),
+    /// The longest lease that a filter may have, in whole milliseconds.
+    LongestLease(Duration),
 }
 
 /// The next directory, in the making.
