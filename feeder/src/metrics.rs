@@ -119,7 +119,7 @@ impl CommitMetrics {
 }
 
 /// What the feed counts.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct FeedMetrics {
     /// Snapshots sent.
     pub snapshots: Counter,
@@ -133,8 +133,26 @@ pub struct FeedMetrics {
     pub drifted: Counter,
     /// Acks received.
     pub acks: Counter,
+    /// Seconds from a change's being shown to readers to the ack that covers it; each change for each filter that follows a scope that it changes.
+    pub commit_to_ack: Histogram,
     pub(crate) nacks: Family<Reason, Counter>,
     pub(crate) closed: Family<Reason, Counter>,
+}
+
+impl Default for FeedMetrics {
+    fn default() -> Self {
+        FeedMetrics {
+            snapshots: Counter::default(),
+            snapshot_bytes: Counter::default(),
+            deltas: Counter::default(),
+            delta_bytes: Counter::default(),
+            acks: Counter::default(),
+            // To nine minutes: proxies stop, and come back.
+            commit_to_ack: Histogram::new(exponential_buckets(0.0005, 2.0, 21)),
+            nacks: Family::default(),
+            closed: Family::default(),
+        }
+    }
 }
 
 impl FeedMetrics {

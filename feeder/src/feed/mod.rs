@@ -14,9 +14,11 @@ mod stream;
 
 pub(crate) use encode::snapshot as encode_snapshot;
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use futures::Stream;
 use scimesh_proto::position::Position;
@@ -33,6 +35,7 @@ pub use peer::{Peer, PeerMode};
 use scope::Scopes;
 use stream::Patience;
 
+use crate::fleet::Fleet;
 use crate::ledger::Ledger;
 use crate::metrics::FeedMetrics;
 
@@ -55,9 +58,34 @@ struct Feed {
     peers: PeerMode,
     metrics: FeedMetrics,
     rolled_back: AtomicBool,
+    fleet: Fleet,
 }
 
 impl Feed {
+    /// Makes a filter's lease durable before it is renewed: whoever starts this feeder again has to know how long to wait for its end. False if that
+    /// can't be done now.
+    async fn remember(&self, lease: Duration) -> bool {
+        self.fleet.tell(lease);
+        let stored = self.ledger.directory().longest_lease();
+        if self.fleet.longest(stored, Instant::now()) == stored {
+            return true;
+        }
+        let fleet = self.fleet.clone();
+        // Of what was told until the writer's turn has come: two filters may tell theirs at once.
+        let stored = self.ledger.commit(move |draft| {
+            let stored = draft.directory().longest_lease();
+            draft.set_longest_lease(fleet.longest(stored, Instant::now()));
+            Ok::<_, Infallible>(())
+        });
+        match stored.await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::error!(%error, "a filter's lease is not renewed: that it is longer than any before can't be stored");
+                false
+            }
+        }
+    }
+
     /// Where a filter that shows this position stands in this database: the revision to go on from, or none if it must
     /// start over. An error if the position can't be followed up.
     fn place(&self, held: &Position) -> Result<Option<u64>, Status> {
@@ -106,6 +134,8 @@ pub struct FeedService {
 impl FeedService {
     /// A service over `ledger` for peers that are known by `peers`.
     pub fn new(ledger: Ledger, peers: PeerMode, metrics: FeedMetrics) -> FeedService {
+        let longest = ledger.directory().longest_lease();
+        let fleet = Fleet::new(longest, metrics.commit_to_ack.clone(), Instant::now());
         FeedService {
             feed: Arc::new(Feed {
                 ledger,
@@ -115,6 +145,7 @@ impl FeedService {
                 peers,
                 metrics,
                 rolled_back: AtomicBool::new(false),
+                fleet,
             }),
             streams: TaskTracker::new(),
             closing: CancellationToken::new(),
@@ -134,6 +165,11 @@ impl FeedService {
     /// How many scopes they follow.
     pub fn scopes(&self) -> usize {
         self.feed.scopes.count()
+    }
+
+    /// Which filters follow, and what each has applied.
+    pub(crate) fn fleet(&self) -> &Fleet {
+        &self.feed.fleet
     }
 
     /// Whether a filter has proved that this database is an old copy. No lease is renewed then.

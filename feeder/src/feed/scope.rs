@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 
 use super::encode::{self, Pieces};
 use crate::directory::{Change, Content, Directory, Resolved, Touch, Touched, touched_names};
+use crate::fleet::Course;
 use crate::ledger::Ledger;
 
 /// Touched parts from which on work is moved off the tasks that serve streams.
@@ -196,6 +197,7 @@ async fn off_the_path<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 #[derive(Debug)]
 pub(super) struct ScopeFeed {
     standing: watch::Receiver<Option<Arc<Standing>>>,
+    course: Arc<Course>,
     task: AbortHandle,
 }
 
@@ -203,6 +205,11 @@ impl ScopeFeed {
     /// Follows the scope's content; none until it has been read for the first time.
     pub(super) fn watch(&self) -> watch::Receiver<Option<Arc<Standing>>> {
         self.standing.clone()
+    }
+
+    /// At which revisions the content has changed.
+    pub(super) fn course(&self) -> Arc<Course> {
+        self.course.clone()
     }
 
     /// Ends the task behind it, as a panic would.
@@ -231,9 +238,12 @@ impl Scopes {
         }
         scopes.retain(|_, feed| feed.strong_count() > 0);
         let (publish, standing) = watch::channel(None);
-        let task = tokio::spawn(keep_current(ledger.clone(), scope.clone(), publish));
+        let course = Arc::new(Course::default());
+        let follow = keep_current(ledger.clone(), scope.clone(), course.clone(), publish);
+        let task = tokio::spawn(follow);
         let feed = Arc::new(ScopeFeed {
             standing,
+            course,
             task: task.abort_handle(),
         });
         scopes.insert(scope.clone(), Arc::downgrade(&feed));
@@ -250,8 +260,14 @@ impl Scopes {
     }
 }
 
-async fn keep_current(ledger: Ledger, scope: Scope, publish: watch::Sender<Option<Arc<Standing>>>) {
+async fn keep_current(
+    ledger: Ledger,
+    scope: Scope,
+    course: Arc<Course>,
+    publish: watch::Sender<Option<Arc<Standing>>>,
+) {
     let mut directories = ledger.watch();
+    let published = ledger.published();
     // A handle would keep the writer alive.
     drop(ledger);
     let mut directory = directories.borrow_and_update().clone();
@@ -274,6 +290,9 @@ async fn keep_current(ledger: Ledger, scope: Scope, publish: watch::Sender<Optio
         let Some(next) = next.map(Arc::new) else {
             return;
         };
+        course.reached(next.revision(), next.changed_at(), None, |revision| {
+            published.at(revision)
+        });
         standing = Some(next.clone());
         publish.send_replace(Some(next));
         if directories.changed().await.is_err() {

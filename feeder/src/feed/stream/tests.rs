@@ -20,6 +20,7 @@ use super::*;
 use crate::directory::{Draft, MemberChange, Refused};
 use crate::feed::admission::Admission;
 use crate::feed::{PeerMode, Scopes};
+use crate::fleet::Fleet;
 use crate::ledger::Ledger;
 use crate::metrics::{CommitMetrics, FeedMetrics};
 use crate::store::Store;
@@ -61,6 +62,11 @@ impl Feeder {
             peers: PeerMode::Loopback,
             metrics: FeedMetrics::default(),
             rolled_back: AtomicBool::new(false),
+            fleet: Fleet::new(
+                Duration::ZERO,
+                FeedMetrics::default().commit_to_ack,
+                std::time::Instant::now(),
+            ),
         });
         let mut feeder = Feeder {
             feed,
@@ -350,11 +356,15 @@ async fn a_pong_names_the_newest_durable_revision_however_far_the_scope_has_come
     let behind = Standing::read(feeder.feed.ledger.directory(), scope.clone());
     let (publish, standing) = watch::channel(Some(Arc::new(behind)));
     let (out, mut sent) = channel(4);
+    let followed = feeder.feed.scopes.follow(&feeder.feed.ledger, &scope);
+    let node = v1::Node::default();
+    let course = followed.course();
+    let presence = (feeder.feed.fleet).arrive("local", &node, &scope, course, None, std::time::Instant::now());
     let mut follower = Follower {
         feed: &feeder.feed,
         out: &out,
         standing,
-        _scope: feeder.feed.scopes.follow(&feeder.feed.ledger, &scope),
+        _scope: followed,
         sent: Some(feeder.position().revision),
         waits: None,
         under_way: None,
@@ -362,6 +372,7 @@ async fn a_pong_names_the_newest_durable_revision_however_far_the_scope_has_come
         mended: false,
         wrong: false,
         owed: None,
+        presence,
     };
     feeder.admit("ada").await;
     let ping = FromFilter::Ping(v1::Ping { id: 1, lease_ms: 0 });
