@@ -12,7 +12,7 @@ use super::status::{
     Stand, StandRow, Standing, Status, WhoApplied,
 };
 use crate::directory::{Directory, Refused};
-use crate::fleet::{self, Departed, Survey, Vm, near_limit};
+use crate::fleet::{self, Survey, Vm, near_limit};
 
 /// How often it is looked again while somebody waits. A look at 5,000 filters takes less than a millisecond.
 const LOOK: Duration = Duration::from_millis(20);
@@ -58,7 +58,7 @@ pub(super) async fn status(running: State<Running>, asked: Asked<Status>) -> Don
     let now = Now::read();
     let tenant = tenant.as_deref();
     // Every lease that has not ended is of interest here, whatever it was renewed for.
-    let survey = feed.fleet().survey(u64::MAX, tenant, now.instant);
+    let survey = feed.fleet().survey(u64::MAX, tenant, false, now.instant);
     known(&directory, tenant, &survey)?;
     let connected = survey.connected.iter();
     let departed = survey.departed.iter();
@@ -80,7 +80,7 @@ pub(super) async fn status(running: State<Running>, asked: Asked<Status>) -> Don
             .map(|(vm, _)| filter_row(&directory, vm, now))
             .collect(),
         departed: departed
-            .map(|(departed, end)| departed_row(departed, *end, now))
+            .map(|(vm, end)| departed_row(vm, *end, now))
             .collect(),
         nameless: nameless(&survey, now),
     }))
@@ -110,7 +110,7 @@ pub(super) async fn who_applied(
         let now = Now::read();
         let survey = feed
             .fleet()
-            .survey(revision, tenant.as_deref(), now.instant);
+            .survey(revision, tenant.as_deref(), false, now.instant);
         known(&directory, tenant.as_deref(), &survey)?;
         let rolled_back = feed.rolled_back();
         let outcome = outcome(&survey, rolled_back);
@@ -121,14 +121,15 @@ pub(super) async fn who_applied(
                 generation: directory.history().generation,
                 revision,
                 outcome,
-                until: end(&survey)
+                until: survey
+                    .end()
                     .filter(|_| !rolled_back)
                     .map(|end| now.text(end)),
                 filters: connected
                     .map(|(vm, stand)| stand_row(&directory, vm, *stand, now))
                     .collect(),
                 departed: departed
-                    .map(|(departed, end)| departed_row(departed, *end, now))
+                    .map(|(vm, end)| departed_row(vm, *end, now))
                     .collect(),
                 nameless: nameless(&survey, now),
                 unknown_until: survey.unmet_until.map(|end| now.text(end)),
@@ -155,34 +156,13 @@ fn known(directory: &Directory, tenant: Option<&str>, survey: &Survey) -> Result
 }
 
 fn outcome(survey: &Survey, rolled_back: bool) -> Outcome {
-    let goes_on =
-        |stand: &fleet::Stand| matches!(stand, fleet::Stand::Pending(_) | fleet::Stand::Withheld);
-    if survey.connected.iter().any(|(_, stand)| goes_on(stand))
-        || !survey.departed.is_empty()
-        || survey.nameless.is_some()
-    {
+    if survey.someone_may_go_on() {
         Outcome::Pending
     } else if rolled_back || survey.unmet_until.is_some() {
         Outcome::Unknown
     } else {
         Outcome::Applied
     }
-}
-
-/// When nobody goes on by older content any more; none if somebody's lease is renewed with it.
-fn end(survey: &Survey) -> Option<Instant> {
-    let mut ends: Vec<Instant> = Vec::new();
-    for (_, stand) in &survey.connected {
-        match stand {
-            fleet::Stand::Pending(end) => ends.push(*end),
-            fleet::Stand::Withheld => return None,
-            fleet::Stand::Applied | fleet::Stand::NoLease => {}
-        }
-    }
-    ends.extend(survey.departed.iter().map(|(_, end)| *end));
-    ends.extend(survey.nameless.map(|(_, end)| end));
-    ends.extend(survey.unmet_until);
-    ends.into_iter().max()
 }
 
 fn filter(vm: &Vm) -> Filter {
@@ -195,17 +175,17 @@ fn filter(vm: &Vm) -> Filter {
         tenant: vm.tenant.clone(),
         terms: vm.terms,
         any_active: vm.any_active,
-        connected_since: text(vm.since),
     }
 }
 
 fn filter_row(directory: &Directory, vm: &Vm, now: Now) -> FilterRow {
     let facts = vm.facts();
-    let applied = vm.applied();
-    let waits = vm.awaited_since();
+    let applied = facts.applied();
+    let waits = facts.awaited_since();
     let waits = waits.map(|since| now.instant.saturating_duration_since(since));
     FilterRow {
         filter: filter(vm),
+        connected_since: text(facts.since),
         acked: facts
             .acked
             .zip(applied)
@@ -219,7 +199,7 @@ fn filter_row(directory: &Directory, vm: &Vm, now: Now) -> FilterRow {
             revisions: directory.revision().saturating_sub(applied),
             seconds: waits.unwrap_or_default().as_secs_f64(),
         }),
-        withheld_since: vm.withheld_since(),
+        withheld_since: facts.withheld_since(),
         nacks: facts.nacks,
         last_nack: facts.last_nack.map(str::to_owned),
         memory: facts.memory.map(|memory| Memory {
@@ -245,11 +225,12 @@ fn stand_row(directory: &Directory, vm: &Vm, stand: fleet::Stand, now: Now) -> S
     }
 }
 
-fn departed_row(departed: &Departed, end: Instant, now: Now) -> DepartedRow {
+fn departed_row(vm: &Vm, end: Instant, now: Now) -> DepartedRow {
+    let facts = vm.facts();
     DepartedRow {
-        filter: filter(&departed.vm),
-        applied: departed.vm.applied(),
-        since: text(departed.since),
+        filter: filter(vm),
+        applied: facts.applied(),
+        since: text(facts.since),
         until: now.text(end),
     }
 }

@@ -65,6 +65,8 @@ pub struct FilterRow {
     /// Who it is.
     #[serde(flatten)]
     pub filter: Filter,
+    /// Since when it has been connected.
+    pub connected_since: String,
     /// What it has applied.
     pub acked: Option<Acked>,
     /// How far it is behind; null if it has no content yet.
@@ -99,8 +101,6 @@ pub struct Filter {
     pub terms: usize,
     /// Whether every active user is sent to it.
     pub any_active: bool,
-    /// Since when it has been connected.
-    pub connected_since: String,
 }
 
 /// What a filter acked last.

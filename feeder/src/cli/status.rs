@@ -130,7 +130,7 @@ fn report(standing: &Standing) -> std::io::Result<()> {
                 lag(row),
                 nacks(row),
                 memory(row),
-                filter.connected_since.clone(),
+                row.connected_since.clone(),
             ]
         })?;
     }

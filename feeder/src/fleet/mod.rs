@@ -15,7 +15,7 @@ mod leases;
 mod model;
 mod vm;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +27,7 @@ use scimesh_proto::wire::v1;
 
 pub(crate) use course::Course;
 use leases::Leases;
+use vm::{Facts, Identity};
 pub(crate) use vm::{Stand, Vm};
 
 /// Departed filters that are remembered by name: 10 MB at most of ordinary names. Of more only the number and the leases are kept.
@@ -48,18 +49,19 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Registry {
-    next: u64,
-    connected: BTreeMap<u64, Arc<Vm>>,
-    numbers: HashMap<vm::Identity, u64>,
-    departed: HashMap<vm::Identity, Departed>,
+    streams: u64,
+    filters: HashMap<Identity, Entry>,
+    /// How many of them are gone.
+    departed: usize,
     nameless: Nameless,
 }
 
-/// A filter whose stream has ended.
-#[derive(Debug, Clone)]
-pub(crate) struct Departed {
-    pub(crate) vm: Arc<Vm>,
-    pub(crate) since: Timestamp,
+#[derive(Debug)]
+struct Entry {
+    vm: Arc<Vm>,
+    /// Open ones. A filter has one; of one that has come again before the end of the other was noticed there are two, and which of them it uses
+    /// can't be told: what is said on either is its word.
+    streams: usize,
 }
 
 /// Those beyond [`DEPARTED`].
@@ -74,9 +76,11 @@ struct Nameless {
 pub(crate) struct Survey {
     pub(crate) connected: Vec<(Arc<Vm>, Stand)>,
     /// Only those who may still go on by older content.
-    pub(crate) departed: Vec<(Departed, Instant)>,
+    pub(crate) departed: Vec<(Arc<Vm>, Instant)>,
     /// How many more there are of those, and until when at the latest.
     pub(crate) nameless: Option<(u64, Instant)>,
+    /// A tenant is frozen below the revision: whoever comes is sent older content, though nobody may be there now.
+    pub(crate) withheld: bool,
     /// Until when filters may go on that this feeder has never met.
     pub(crate) unmet_until: Option<Instant>,
 }
@@ -102,65 +106,60 @@ impl Fleet {
         held: Option<u64>,
         now: Instant,
     ) -> Presence {
-        let mut facts = vm::Facts {
-            acked: held.map(|held| (held, now)),
-            ..vm::Facts::default()
-        };
-        if now < self.0.unmet_until {
-            facts.leases = Leases::until(self.0.unmet_until);
-        }
-        let vm = Arc::new(Vm::new(peer, node, scope, course, facts));
         let mut registry = self.registry();
-        let number = registry.next;
-        registry.next += 1;
-        // It comes again, perhaps before the end of its former stream was noticed. Whatever it still has is now its own.
-        let stale = registry.numbers.insert(vm.identity.clone(), number);
-        let stale = stale.and_then(|stale| registry.connected.remove(&stale));
-        let departed = registry.departed.remove(&vm.identity);
-        for former in stale
-            .into_iter()
-            .chain(departed.map(|departed| departed.vm))
-        {
-            let former = former.facts();
-            let mut facts = vm.lock();
-            facts.leases.join(former.leases);
-            facts.nacks += former.nacks;
-            facts.last_nack = former.last_nack;
+        registry.streams += 1;
+        let identity = Identity::new(peer, node, registry.streams);
+        let Registry {
+            filters, departed, ..
+        } = &mut *registry;
+        let entry = filters.entry(identity.clone()).or_insert_with(|| {
+            *departed += 1;
+            let mut facts = Facts::new(course.clone());
+            if now < self.0.unmet_until {
+                facts.leases = Leases::until(self.0.unmet_until);
+            }
+            let vm = Arc::new(Vm::new(identity, node, scope, facts));
+            Entry { vm, streams: 0 }
+        });
+        if entry.streams == 0 {
+            *departed -= 1;
         }
-        registry.connected.insert(number, vm.clone());
+        entry.streams += 1;
+        let vm = entry.vm.clone();
         drop(registry);
+        let mut facts = vm.facts();
+        facts.since = Timestamp::now();
+        facts.course = course;
+        facts.acked = facts.acked.max(held.map(|held| (held, now)));
+        drop(facts);
         Presence {
             fleet: self.clone(),
-            number,
             vm,
         }
     }
 
-    /// Of a filter that is connected no longer: its obligations stay until its last lease has ended.
-    fn depart(&self, number: u64, vm: &Arc<Vm>, now: Instant) {
+    /// One of its streams has ended. After the last one, its obligations stay until its last lease has ended.
+    fn depart(&self, vm: &Vm, now: Instant) {
         let mut registry = self.registry();
-        if registry.connected.remove(&number).is_none() {
-            // Its next stream has taken over.
+        let Some(entry) = registry.filters.get_mut(&vm.identity) else {
+            return;
+        };
+        entry.streams -= 1;
+        if entry.streams > 0 {
             return;
         }
-        registry.numbers.remove(&vm.identity);
-        if vm.lock().leases.end(now).is_none() {
-            return;
-        }
-        if registry.departed.len() >= DEPARTED {
+        vm.facts().since = Timestamp::now();
+        registry.departed += 1;
+        if registry.departed > DEPARTED {
             registry.forget_ended(now);
         }
-        if registry.departed.len() >= DEPARTED {
-            let leases = vm.facts().leases;
+        if registry.departed > DEPARTED {
+            registry.filters.remove(&vm.identity);
+            registry.departed -= 1;
             registry.nameless.count += 1;
+            let leases = vm.facts().leases.clone();
             registry.nameless.leases.join(leases);
-            return;
         }
-        let departed = Departed {
-            vm: vm.clone(),
-            since: Timestamp::now(),
-        };
-        registry.departed.insert(vm.identity.clone(), departed);
     }
 
     /// A filter tells its lease. Before it is answered, [`longest`](Self::longest) has to be stored.
@@ -180,64 +179,74 @@ impl Fleet {
         }
     }
 
-    /// Those who follow now, of one tenant or of all.
-    pub(crate) fn connected(&self, tenant: Option<&str>) -> Vec<Arc<Vm>> {
-        let registry = self.registry();
-        let vms = registry.connected.values();
-        vms.filter(|vm| tenant.is_none_or(|tenant| vm.tenant == tenant))
-            .cloned()
-            .collect()
-    }
-
-    /// How every filter stands to a revision that is shown to readers already: those of one tenant, or all.
-    pub(crate) fn survey(&self, revision: u64, tenant: Option<&str>, now: Instant) -> Survey {
-        let wanted = |vm: &Vm| tenant.is_none_or(|tenant| vm.tenant == tenant);
+    /// How every filter stands to a revision that is shown to readers already: those of one tenant, or all. `withheld`: a tenant of those is frozen
+    /// below it.
+    pub(crate) fn survey(
+        &self,
+        revision: u64,
+        tenant: Option<&str>,
+        withheld: bool,
+        now: Instant,
+    ) -> Survey {
         let mut registry = self.registry();
         registry.forget_ended(now);
-        let connected = registry.connected.values().filter(|vm| wanted(vm));
-        let departed = registry.departed.values().filter(|one| wanted(&one.vm));
-        let nameless = &registry.nameless;
-        Survey {
-            connected: connected
-                .map(|vm| (vm.clone(), vm.stand(revision, true, now)))
-                .collect(),
-            departed: departed
-                .filter_map(|one| match one.vm.stand(revision, false, now) {
-                    Stand::Pending(end) => Some((one.clone(), end)),
-                    _ => None,
-                })
-                .collect(),
-            nameless: nameless
-                .leases
-                .end_before(revision, now)
-                .map(|end| (nameless.count, end)),
+        let mut survey = Survey {
+            connected: Vec::new(),
+            departed: Vec::new(),
+            nameless: None,
+            withheld,
             unmet_until: (now < self.0.unmet_until).then_some(self.0.unmet_until),
+        };
+        for Entry { vm, streams } in registry.filters.values() {
+            if tenant.is_some_and(|tenant| vm.tenant != tenant) {
+                continue;
+            }
+            let connected = *streams > 0;
+            match (connected, vm.facts().stand(revision, connected, now)) {
+                (true, stand) => survey.connected.push((vm.clone(), stand)),
+                (false, Stand::Pending(end)) => survey.departed.push((vm.clone(), end)),
+                (false, _) => {}
+            }
         }
+        let nameless = &registry.nameless;
+        let end = nameless.leases.end_before(revision, now);
+        survey.nameless = end.map(|end| (nameless.count, end));
+        survey
     }
 
     /// What there is now, for gauges.
     pub(crate) fn totals(&self, now: Instant) -> Totals {
-        let connected = self.connected(None);
-        let names: HashSet<_> = connected
-            .iter()
-            .map(|vm| (&vm.identity.peer, &vm.identity.node, &vm.identity.vm))
-            .collect();
-        let awaited = connected.iter().filter_map(|vm| vm.awaited_since());
-        let slowest = awaited.map(|since| now.saturating_duration_since(since));
-        let tight = connected.iter().filter(|vm| {
-            let memory = vm.lock().memory;
-            memory.is_some_and(|memory| near_limit(&memory))
-        });
-        Totals {
-            vms: names.len(),
-            slowest_ack: slowest.max().unwrap_or_default(),
-            near_memory_limit: tight.count(),
-            departed: {
-                let mut registry = self.registry();
-                registry.forget_ended(now);
-                registry.departed.len() as u64 + registry.nameless.count
-            },
+        let mut registry = self.registry();
+        registry.forget_ended(now);
+        let mut totals = Totals {
+            vms: 0,
+            slowest_ack: Duration::ZERO,
+            near_memory_limit: 0,
+            departed: registry.departed as u64 + registry.nameless.count,
+        };
+        let mut names = HashSet::new();
+        for Entry { vm, streams } in registry.filters.values() {
+            if *streams == 0 {
+                continue;
+            }
+            let Identity {
+                peer,
+                node,
+                vm: name,
+                ..
+            } = &vm.identity;
+            let facts = vm.facts();
+            let is_new = names.insert((peer, node, name));
+            totals.vms += usize::from(is_new);
+            // The memory is the VM's, whatever it follows.
+            let tight = facts.memory.is_some_and(|memory| near_limit(&memory));
+            totals.near_memory_limit += usize::from(is_new && tight);
+            if let Some(since) = facts.awaited_since() {
+                let age = now.saturating_duration_since(since);
+                totals.slowest_ack = totals.slowest_ack.max(age);
+            }
         }
+        totals
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
@@ -246,10 +255,45 @@ impl Fleet {
     }
 }
 
+impl Survey {
+    /// Whether one of the filters that are known may go on by older content.
+    pub(crate) fn someone_may_go_on(&self) -> bool {
+        let mut stands = self.connected.iter();
+        stands.any(|(_, stand)| matches!(stand, Stand::Pending(_) | Stand::Withheld))
+            || !self.departed.is_empty()
+            || self.nameless.is_some()
+            || self.withheld
+    }
+
+    /// When no filter goes on by older content any more, known or not; none if none does now, or if one's lease is renewed with it.
+    pub(crate) fn end(&self) -> Option<Instant> {
+        if self.withheld {
+            return None;
+        }
+        let mut ends: Vec<Instant> = Vec::new();
+        for (_, stand) in &self.connected {
+            match stand {
+                Stand::Pending(end) => ends.push(*end),
+                Stand::Withheld => return None,
+                Stand::Applied | Stand::NoLease => {}
+            }
+        }
+        ends.extend(self.departed.iter().map(|(_, end)| *end));
+        ends.extend(self.nameless.map(|(_, end)| end));
+        ends.extend(self.unmet_until);
+        ends.into_iter().max()
+    }
+}
+
 impl Registry {
     fn forget_ended(&mut self, now: Instant) {
-        self.departed
-            .retain(|_, departed| departed.vm.lock().leases.end(now).is_some());
+        if self.departed > 0 {
+            self.filters.retain(|_, entry| {
+                let stays = entry.streams > 0 || entry.vm.facts().leases.end(now).is_some();
+                self.departed -= usize::from(!stays);
+                stays
+            });
+        }
         if self.nameless.leases.end(now).is_none() {
             self.nameless = Nameless::default();
         }
@@ -273,29 +317,27 @@ pub(crate) fn near_limit(memory: &v1::Memory) -> bool {
     memory.limit_bytes > 0 && memory.content_bytes >= memory.limit_bytes - memory.limit_bytes / 5
 }
 
-/// A stream's place in the fleet. When it is dropped, the filter has departed.
+/// A stream's place in the fleet. When it is dropped, the stream has ended.
 #[derive(Debug)]
 pub(crate) struct Presence {
     fleet: Fleet,
-    number: u64,
     vm: Arc<Vm>,
 }
 
 impl Presence {
     /// A ping is about to be answered. `revision` is the newest whose content the filter has, or will wait for.
     pub(crate) fn pinged(&self, revision: u64, lease: Duration, now: Instant) {
-        self.vm.lock().leases.renew(revision, lease, now);
+        self.vm.facts().leases.renew(revision, lease, now);
     }
 
     /// It has applied what it was sent.
     pub(crate) fn acked(&self, revision: u64, memory: Option<v1::Memory>, now: Instant) {
-        let before = {
-            let mut facts = self.vm.lock();
-            facts.memory = memory.or(facts.memory);
-            facts.acked.replace((revision, now))
-        };
+        let mut facts = self.vm.facts();
+        facts.memory = memory.or(facts.memory);
+        let before = facts.acked;
+        facts.acked = before.max(Some((revision, now)));
         if let Some((before, _)) = before {
-            for shown in self.vm.course().covered(before, revision) {
+            for shown in facts.course.covered(before, revision) {
                 let waited = now.saturating_duration_since(shown);
                 self.fleet.0.commit_to_ack.observe(waited.as_secs_f64());
             }
@@ -304,7 +346,7 @@ impl Presence {
 
     /// It has rejected what it was sent; `reason` is the word of an enum.
     pub(crate) fn nacked(&self, reason: &'static str) {
-        let mut facts = self.vm.lock();
+        let mut facts = self.vm.facts();
         facts.nacks += 1;
         facts.last_nack = Some(reason);
     }
@@ -312,6 +354,6 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        self.fleet.depart(self.number, &self.vm, Instant::now());
+        self.fleet.depart(&self.vm, Instant::now());
     }
 }

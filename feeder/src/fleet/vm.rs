@@ -28,6 +28,21 @@ pub(crate) struct Identity {
     pub(crate) feed: u32,
 }
 
+impl Identity {
+    /// Of a hello. One that does not name its VM is told apart by `stream`, and can't be known again.
+    pub(super) fn new(peer: &str, node: &v1::Node, stream: u64) -> Identity {
+        Identity {
+            peer: peer.to_owned(),
+            node: cut(&node.id),
+            vm: match node.vm.as_str() {
+                "" => format!("stream {stream}"),
+                vm => cut(vm),
+            },
+            feed: node.feed,
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Vm {
@@ -39,20 +54,68 @@ pub(crate) struct Vm {
     pub(crate) tenant: String,
     pub(crate) terms: usize,
     pub(crate) any_active: bool,
-    pub(crate) since: Timestamp,
-    course: Arc<Course>,
     facts: Mutex<Facts>,
 }
 
-/// What it has said so far.
-#[derive(Debug, Clone, Default)]
+/// What is known of it so far.
+#[derive(Debug, Clone)]
 pub(crate) struct Facts {
-    /// The newest revision that it acked, or returned with; and when.
+    /// Since when it has been connected; or gone, if it is.
+    pub(crate) since: Timestamp,
+    /// The newest revision that it acked, or returned with; and when. What it has applied it never falls below.
     pub(crate) acked: Option<(u64, Instant)>,
     pub(crate) nacks: u64,
     pub(crate) last_nack: Option<&'static str>,
     pub(crate) memory: Option<v1::Memory>,
     pub(super) leases: Leases,
+    pub(super) course: Arc<Course>,
+}
+
+impl Facts {
+    /// Of a filter that comes for the first time.
+    pub(super) fn new(course: Arc<Course>) -> Facts {
+        Facts {
+            since: Timestamp::now(),
+            acked: None,
+            nacks: 0,
+            last_nack: None,
+            memory: None,
+            leases: Leases::default(),
+            course,
+        }
+    }
+
+    /// The newest revision that it has applied.
+    pub(crate) fn applied(&self) -> Option<u64> {
+        let (acked, _) = self.acked?;
+        Some(self.course.applied(acked))
+    }
+
+    /// When the oldest change was shown that it has not applied; none if there is none, or if it has no content yet.
+    pub(crate) fn awaited_since(&self) -> Option<Instant> {
+        let (acked, _) = self.acked?;
+        self.course.awaited_since(acked)
+    }
+
+    /// The first revision of its frozen tenant that it is not sent.
+    pub(crate) fn withheld_since(&self) -> Option<u64> {
+        self.course.withheld_since()
+    }
+
+    /// How it stands to `revision`. `connected`: its leases may be renewed.
+    pub(super) fn stand(&self, revision: u64, connected: bool, now: Instant) -> Stand {
+        if self.applied().is_some_and(|applied| applied >= revision) {
+            return Stand::Applied;
+        }
+        let withheld = self.withheld_since();
+        if connected && withheld.is_some_and(|first| first <= revision) {
+            return Stand::Withheld;
+        }
+        match self.leases.end_before(revision, now) {
+            Some(end) => Stand::Pending(end),
+            None => Stand::NoLease,
+        }
+    }
 }
 
 /// How a filter stands to one revision.
@@ -69,74 +132,19 @@ pub(crate) enum Stand {
 }
 
 impl Vm {
-    pub(super) fn new(
-        peer: &str,
-        node: &v1::Node,
-        scope: &Scope,
-        course: Arc<Course>,
-        facts: Facts,
-    ) -> Vm {
+    pub(super) fn new(identity: Identity, node: &v1::Node, scope: &Scope, facts: Facts) -> Vm {
         Vm {
-            identity: Identity {
-                peer: peer.to_owned(),
-                node: cut(&node.id),
-                vm: cut(&node.vm),
-                feed: node.feed,
-            },
+            identity,
             cluster: cut(&node.cluster),
             version: cut(&node.version),
             tenant: scope.tenant().to_owned(),
             terms: scope.terms().len(),
             any_active: scope.any_active(),
-            since: Timestamp::now(),
-            course,
             facts: Mutex::new(facts),
         }
     }
 
-    pub(crate) fn facts(&self) -> Facts {
-        self.lock().clone()
-    }
-
-    /// The newest revision that it has applied.
-    pub(crate) fn applied(&self) -> Option<u64> {
-        let (acked, _) = self.lock().acked?;
-        Some(self.course.applied(acked))
-    }
-
-    /// When the oldest change was shown that it has not applied; none if there is none, or if it has no content yet.
-    pub(crate) fn awaited_since(&self) -> Option<Instant> {
-        let (acked, _) = self.lock().acked?;
-        self.course.awaited_since(acked)
-    }
-
-    /// The first revision of its frozen tenant that it is not sent.
-    pub(crate) fn withheld_since(&self) -> Option<u64> {
-        self.course.withheld_since()
-    }
-
-    /// How it stands to `revision`. `connected`: its leases may be renewed.
-    pub(super) fn stand(&self, revision: u64, connected: bool, now: Instant) -> Stand {
-        let facts = self.lock();
-        let applied = facts.acked.map(|(acked, _)| self.course.applied(acked));
-        if applied.is_some_and(|applied| applied >= revision) {
-            return Stand::Applied;
-        }
-        let withheld = self.course.withheld_since();
-        if connected && withheld.is_some_and(|first| first <= revision) {
-            return Stand::Withheld;
-        }
-        match facts.leases.end_before(revision, now) {
-            Some(end) => Stand::Pending(end),
-            None => Stand::NoLease,
-        }
-    }
-
-    pub(super) fn course(&self) -> &Course {
-        &self.course
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, Facts> {
+    pub(crate) fn facts(&self) -> MutexGuard<'_, Facts> {
         self.facts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
