@@ -150,6 +150,7 @@ impl Default for FeedMetrics {
             // To nine minutes: proxies stop, and come back.
             commit_to_ack: Histogram::new(exponential_buckets(0.0005, 2.0, 21)),
             nacks: Family::default(),
+            drifted: Counter::default(),
             closed: Family::default(),
         }
     }

@@ -4,7 +4,7 @@
 //! content is *then*: a slow reader skips, and never queues.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use prost::Message as _;

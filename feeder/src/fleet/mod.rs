@@ -344,6 +344,13 @@ impl Presence {
         }
     }
 
+    /// It holds other content than its position has. Until it acks again, it has applied nothing.
+    pub(crate) fn drifted(&self) {
+        let mut facts = self.vm.facts();
+        facts.acked = None;
+        facts.leases.distrust();
+    }
+
     /// It has rejected what it was sent; `reason` is the word of an enum.
     pub(crate) fn nacked(&self, reason: &'static str) {
         let mut facts = self.vm.facts();

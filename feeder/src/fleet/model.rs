@@ -183,8 +183,8 @@ impl World {
                     stream.up.push_back(ToFeeder::Ping { sent });
                 }
             }
-            Event::ToFeeder(filter, stale) => self.to_feeder(filter, stale),
-            Event::ToFilter(filter) => self.to_filter(filter),
+            Event::ToFeeder(filter, stale) => self.feeder_takes(filter, stale),
+            Event::ToFilter(filter) => self.filter_takes(filter),
             Event::Lost(filter, again) => {
                 let filter = &mut self.filters[filter];
                 filter.stale.extend(filter.stream.take());
@@ -218,7 +218,7 @@ impl World {
         }
     }
 
-    fn to_feeder(&mut self, place: usize, stale: bool) {
+    fn feeder_takes(&mut self, place: usize, stale: bool) {
         let (now, revision) = (self.now, self.revision);
         let tenant = self.filters[place].tenant;
         let (sent, course) = (self.sent(tenant), self.courses[tenant].clone());
@@ -280,7 +280,7 @@ impl World {
         }
     }
 
-    fn to_filter(&mut self, filter: usize) {
+    fn filter_takes(&mut self, filter: usize) {
         let filter = &mut self.filters[filter];
         let Some(stream) = &mut filter.stream else {
             return;

@@ -359,7 +359,14 @@ async fn a_pong_names_the_newest_durable_revision_however_far_the_scope_has_come
     let followed = feeder.feed.scopes.follow(&feeder.feed.ledger, &scope);
     let node = v1::Node::default();
     let course = followed.course();
-    let presence = (feeder.feed.fleet).arrive("local", &node, &scope, course, None, std::time::Instant::now());
+    let presence = (feeder.feed.fleet).arrive(
+        "local",
+        &node,
+        &scope,
+        course,
+        None,
+        std::time::Instant::now(),
+    );
     let mut follower = Follower {
         feed: &feeder.feed,
         out: &out,
