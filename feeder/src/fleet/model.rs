@@ -12,7 +12,7 @@ use scimesh_proto::scope::Term;
 use super::*;
 
 /// Of each of the filters.
-const LEASES: [u64; 3] = [20, 45, 100];
+const LEASES: [u64; 4] = [20, 45, 100, 30];
 const TENANTS: usize = 2;
 const DAYS: Duration = Duration::from_secs(100_000);
 
@@ -65,6 +65,7 @@ struct Stream {
 struct Filter {
     lease: Duration,
     tenant: usize,
+    peer: &'static str,
     node: v1::Node,
     stream: Option<Stream>,
     /// Given up by the filter; the feeder may still believe in them.
@@ -97,10 +98,15 @@ impl World {
         let filters = LEASES.iter().enumerate().map(|(place, lease)| Filter {
             lease: Duration::from_secs(*lease),
             tenant: place % TENANTS,
+            // The last one has all names of the first, and is another peer.
+            peer: if place < 3 {
+                "local"
+            } else {
+                "spiffe://td/other"
+            },
             node: v1::Node {
-                // Two of them have all names in common but the last.
                 vm: "vm".to_owned(),
-                feed: place as u32,
+                feed: place as u32 % 3,
                 ..v1::Node::default()
             },
             stream: None,
@@ -235,13 +241,12 @@ impl World {
         };
         match message {
             ToFeeder::Hello(held) => {
-                let scope = Scope::new("corp", [Term::parse("role:a").unwrap()], false).unwrap();
                 let held = held.filter(|held| *held <= revision);
                 stream.sent = held;
                 stream.presence =
                     Some(
                         self.fleet
-                            .arrive("local", &filter.node, &scope, course, held, now),
+                            .arrive(filter.peer, &filter.node, &scope(), course, held, now),
                     );
             }
             ToFeeder::Ping { sent: at } => {
@@ -422,4 +427,61 @@ proptest! {
         let survey = world.survey(world.revision);
         prop_assert!(survey.unmet_until.is_none() && !survey.someone_may_go_on());
     }
+}
+
+fn scope() -> Scope {
+    Scope::new("corp", [Term::parse("role:a").unwrap()], false).unwrap()
+}
+
+#[test]
+fn of_too_many_that_have_gone_their_number_and_the_last_end_are_kept() {
+    let now = Instant::now();
+    let fleet = Fleet::new(Duration::ZERO, histogram(), now);
+    let node = v1::Node::default();
+    let come_and_go = |seconds| {
+        let course = Arc::<Course>::default();
+        let presence = fleet.arrive("local", &node, &scope(), course, Some(5), now);
+        presence.pinged(5, Duration::from_secs(seconds), now);
+    };
+    for _ in 0..DEPARTED {
+        come_and_go(100);
+    }
+    let survey = fleet.survey(7, None, false, now);
+    assert_eq!((survey.departed.len(), survey.nameless), (DEPARTED, None));
+    come_and_go(300);
+    come_and_go(200);
+    let survey = fleet.survey(7, None, false, now);
+    let last = now + Duration::from_secs(300);
+    assert_eq!(survey.nameless, Some((2, last)));
+    assert_eq!(survey.end(), Some(last));
+    assert_eq!(fleet.survey(5, None, false, now).nameless, None);
+    let later = now + Duration::from_secs(150);
+    assert!(fleet.survey(7, None, false, later).departed.is_empty());
+    assert!(!fleet.survey(7, None, false, last).someone_may_go_on());
+}
+
+#[test]
+fn the_longest_lease_falls_when_those_from_before_the_start_have_ended() {
+    let now = Instant::now();
+    let [minute, hour] = [60, 3600].map(Duration::from_secs);
+    let fleet = Fleet::new(hour, histogram(), now);
+    fleet.tell(minute);
+    assert_eq!(fleet.longest(hour, now + hour / 2), hour);
+    assert_eq!(fleet.longest(hour, now + hour), minute);
+    fleet.tell(2 * hour);
+    fleet.tell(minute);
+    assert_eq!(fleet.longest(hour, now), 2 * hour);
+}
+
+#[test]
+fn from_four_fifths_of_the_limit_on_memory_is_near_it() {
+    let near = |content_bytes, limit_bytes| {
+        near_limit(&v1::Memory {
+            used_bytes: 0,
+            content_bytes,
+            limit_bytes,
+        })
+    };
+    assert!(near(80, 100) && near(101, 100) && !near(79, 100));
+    assert!(!near(80, 0), "no limit");
 }
