@@ -3,6 +3,8 @@
 //! Commands that arrive together share one transaction and one sync. Each is made on its own: one that is refused leaves
 //! no trace, and does not hold up the others.
 
+mod published;
+
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
@@ -13,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::directory::{Change, Directory, Draft, Made, Row};
 use crate::metrics::CommitMetrics;
 use crate::store::{CommitError, Store};
+pub(crate) use published::Published;
 
 /// Commands that wait at most; more make their senders wait.
 const QUEUE: usize = 1024;
@@ -27,6 +30,7 @@ pub struct Ledger {
     jobs: mpsc::Sender<Queued>,
     directory: watch::Receiver<Arc<Directory>>,
     broken: watch::Receiver<Option<CommitError>>,
+    published: Arc<Published>,
 }
 
 /// What a command made, now durable.
@@ -82,19 +86,22 @@ impl Ledger {
         metrics: CommitMetrics,
     ) -> std::io::Result<(Ledger, Writer)> {
         let (jobs, queue) = mpsc::channel(QUEUE);
+        let published_at = Arc::new(Published::new(directory.revision(), Instant::now()));
+        let writers = published_at.clone();
         let (publish, published) = watch::channel(Arc::new(directory));
         let (broke, broken) = watch::channel(None);
         let (end, ended) = oneshot::channel();
         thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || {
-                write(store, queue, &publish, &broke, &metrics);
+                write(store, queue, &publish, &writers, &broke, &metrics);
                 let _ = end.send(());
             })?;
         let ledger = Ledger {
             jobs,
             directory: published,
             broken,
+            published: published_at,
         };
         Ok((ledger, Writer { ended }))
     }
@@ -107,6 +114,11 @@ impl Ledger {
     /// Follows the newest durable directory. Each is durable before it is seen here.
     pub fn watch(&self) -> watch::Receiver<Arc<Directory>> {
         self.directory.clone()
+    }
+
+    /// When the latest revisions were first shown.
+    pub(crate) fn published(&self) -> Arc<Published> {
+        self.published.clone()
     }
 
     /// Why nothing can be written until a restart, if that is so.
@@ -209,6 +221,7 @@ fn write(
     mut store: Store,
     mut queue: mpsc::Receiver<Queued>,
     publish: &watch::Sender<Arc<Directory>>,
+    published: &Published,
     broke: &watch::Sender<Option<CommitError>>,
     metrics: &CommitMetrics,
 ) {
@@ -237,6 +250,7 @@ fn write(
         match &stored {
             Ok(()) if batch.rows.is_empty() => {}
             Ok(()) => {
+                published.record(batch.directory.revision(), Instant::now());
                 publish.send_replace(Arc::new(batch.directory));
             }
             Err(error) => {

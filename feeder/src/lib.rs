@@ -16,6 +16,7 @@ pub mod data_dir;
 mod descriptors;
 pub mod directory;
 pub mod feed;
+mod fleet;
 pub mod ledger;
 pub mod limits;
 pub mod metrics;

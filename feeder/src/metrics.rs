@@ -121,7 +121,7 @@ impl CommitMetrics {
 }
 
 /// What the feed counts.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct FeedMetrics {
     /// Snapshots sent.
     pub snapshots: Counter,
@@ -135,9 +135,29 @@ pub struct FeedMetrics {
     pub drifted: Counter,
     /// Acks received.
     pub acks: Counter,
+    /// Seconds from a change's being shown to readers to the ack that covers it; each change for each filter that follows a scope that it changes.
+    pub commit_to_ack: Histogram,
     pub(crate) nacks: Family<Reason, Counter>,
     pub(crate) closed: Family<Reason, Counter>,
     pub(crate) refused: Family<Reason, Counter>,
+}
+
+impl Default for FeedMetrics {
+    fn default() -> Self {
+        FeedMetrics {
+            refused: Family::default(),
+            snapshots: Counter::default(),
+            snapshot_bytes: Counter::default(),
+            deltas: Counter::default(),
+            delta_bytes: Counter::default(),
+            acks: Counter::default(),
+            // To nine minutes: proxies stop, and come back.
+            commit_to_ack: Histogram::new(exponential_buckets(0.0005, 2.0, 21)),
+            nacks: Family::default(),
+            drifted: Counter::default(),
+            closed: Family::default(),
+        }
+    }
 }
 
 impl FeedMetrics {

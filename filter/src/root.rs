@@ -227,6 +227,7 @@ fn node() -> Node {
         cluster: text("cluster"),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         vm: vm::with(|vm| vm.name()),
+        feed: 0,
     }
 }
 

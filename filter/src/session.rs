@@ -75,8 +75,8 @@ struct Stream {
     last_ping: SentPing,
     answered: bool,
     heard: Moment,
-    /// The feeder's position in answer to a ping, ahead of what is held; when the ping was sent.
-    awaited: Option<(Position, Moment)>,
+    /// The feeder's position in answer to a ping, ahead of what is held.
+    awaited: Option<(Position, SentPing)>,
     /// An update was rejected: what is left of it is not worth a nack each.
     skipping: bool,
 }
@@ -85,6 +85,8 @@ struct Stream {
 struct SentPing {
     id: u64,
     at: Moment,
+    /// What it told of the lease.
+    lease: Duration,
     /// The share of an interval after which the next one is due.
     wait: f64,
 }
@@ -202,10 +204,10 @@ impl Session {
             Ok(Received::Pong { ping_id, position }) => {
                 if ping_id == stream.last_ping.id {
                     stream.answered = true;
-                    let sent = stream.last_ping.at;
+                    let sent = stream.last_ping;
                     let held = replica.snapshot().map(|snapshot| *snapshot.position());
                     match held {
-                        Some(held) if held == position => lease.renew(sent),
+                        Some(held) if held == position => lease.renew_for(sent.at, sent.lease),
                         _ => stream.awaited = Some((position, sent)),
                     }
                 }
@@ -254,7 +256,7 @@ impl Session {
                 && awaited.history == position.history
                 && awaited.revision <= position.revision
             {
-                lease.renew(sent);
+                lease.renew_for(sent.at, sent.lease);
                 stream.awaited = None;
             }
         }
@@ -286,6 +288,7 @@ fn next_ping(next: &mut u64, jitter: &mut Jitter, pace: Pace, now: Moment) -> (S
     let sent = SentPing {
         id,
         at: now,
+        lease: pace.lease,
         wait: 1.0 - 0.25 * jitter.share(),
     };
     let lease_ms = u64::try_from(pace.lease.as_millis()).unwrap_or(u64::MAX);

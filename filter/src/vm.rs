@@ -224,7 +224,11 @@ impl Vm {
         node: Node,
         now: Moment,
     ) -> Option<[Outgoing; 2]> {
-        let feed = self.feeds.values_mut().find(|feed| feed.is_led_by(root))?;
+        let (id, feed) = self
+            .feeds
+            .iter_mut()
+            .find(|(_, feed)| feed.is_led_by(root))?;
+        let node = Node { feed: *id, ..node };
         feed.cluster_missing = false;
         let highest = self
             .high_water

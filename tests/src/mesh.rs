@@ -342,9 +342,14 @@ impl Mesh {
     /// The story is over and was right: all of it still runs, and ends in good order.
     pub async fn end(mut self) -> Result<()> {
         self.envoy.process().check()?;
+        self.envoy.stop().await?;
+        self.end_without_envoy().await
+    }
+
+    /// The same for a story that has killed its Envoy.
+    pub async fn end_without_envoy(mut self) -> Result<()> {
         let log = self.envoy.process().log();
         ensure!(!log.contains("panicked"), "the filter panicked");
-        self.envoy.stop().await?;
         if self.feeder.is_running() {
             self.feeder.process()?.check()?;
             self.feeder.stop().await?;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cli -> client ==admin.sock==> router -> reconcile, dump, explain -> ledger
+//!                                     '--> fleet
 //! ```
 //!
 //! Who may connect is the file system's to say (`data_dir`). Nothing here is reachable over TCP.
@@ -10,9 +11,11 @@ pub mod client;
 mod dump;
 mod explain;
 pub mod explanation;
+mod fleet;
 mod reconcile;
 mod router;
+pub mod status;
 pub mod wire;
 
 pub use reconcile::reconcile;
-pub use router::router;
+pub(crate) use router::router;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{DefaultBodyLimit, Json, State};
+use axum::extract::{DefaultBodyLimit, FromRef, Json, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
@@ -12,17 +12,19 @@ use jiff::{SignedDuration, Timestamp};
 use scimesh_proto::binding::{Attribute, Binding, Pin, Source, Voucher};
 
 use super::explanation::{Explain, ExplainToken};
+use super::status::{Status, WhoApplied};
 use super::wire::{self, Command};
-use super::{dump, explain, reconcile};
+use super::{dump, explain, fleet, reconcile};
 use crate::config::{BindingForm, ExtensionForm, PinForm};
 use crate::directory::{Directory, Draft, Refused, Tenant, Token, TokenHash};
+use crate::feed::FeedService;
 use crate::ledger::{Committed, Failed, Ledger, Unavailable};
 
 /// The largest file of `apply`, as JSON; other commands are some bytes.
 const MAX_BODY_BYTES: usize = 32 << 20;
 
 /// Why a command is not done, and the status that says so.
-struct Denied(StatusCode, String);
+pub(super) struct Denied(pub(super) StatusCode, pub(super) String);
 
 impl IntoResponse for Denied {
     fn into_response(self) -> Response {
@@ -82,11 +84,32 @@ impl From<JsonRejection> for Denied {
     }
 }
 
-type Done<C> = Result<Json<<C as Command>::Answer>, Denied>;
+/// What commands are about. The types of axum take out of it what each needs.
+#[derive(Clone)]
+pub(super) struct Running {
+    pub(super) ledger: Ledger,
+    pub(super) feed: FeedService,
+    /// Why the feeder should get no traffic, if so.
+    pub(super) unready: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+}
 
-/// Everything that the command line can ask of the feeder.
-pub fn router(ledger: Ledger) -> Router {
+impl FromRef<Running> for Ledger {
+    fn from_ref(running: &Running) -> Ledger {
+        running.ledger.clone()
+    }
+}
+
+pub(super) type Done<C> = Result<Json<<C as Command>::Answer>, Denied>;
+
+/// Everything that the command line can ask of the feeder. `unready` says why it should get no traffic, if so.
+pub(crate) fn router(
+    ledger: Ledger,
+    feed: FeedService,
+    unready: Arc<dyn Fn() -> Option<String> + Send + Sync>,
+) -> Router {
     Router::new()
+        .route(Status::PATH, post(fleet::status))
+        .route(WhoApplied::PATH, post(fleet::who_applied))
         .route(wire::CreateTenant::PATH, post(create_tenant))
         .route(wire::ListTenants::PATH, post(list_tenants))
         .route(wire::DeleteTenant::PATH, post(delete_tenant))
@@ -107,7 +130,11 @@ pub fn router(ledger: Ledger) -> Router {
         .route(ExplainToken::PATH, post(explain_token))
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
-        .with_state(ledger)
+        .with_state(Running {
+            ledger,
+            feed,
+            unready,
+        })
 }
 
 /// A command line of another version.
@@ -119,7 +146,7 @@ async fn unknown() -> Denied {
 }
 
 /// A body that is no such command is refused in the words of every other refusal.
-type Asked<C> = Result<Json<C>, JsonRejection>;
+pub(super) type Asked<C> = Result<Json<C>, JsonRejection>;
 
 async fn create_tenant(
     ledger: State<Ledger>,

@@ -11,6 +11,7 @@ mod log;
 mod output;
 mod policy;
 mod serve;
+mod status;
 mod tenant;
 mod token;
 
@@ -21,13 +22,14 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::admin::client::{Client, Failed};
+use status::NotEverywhere;
 
 /// Identity for the mesh: takes users and groups in over SCIM, and streams them to every Envoy
 #[derive(Debug, Parser)]
 #[command(name = "scimesh", version, propagate_version = true)]
 #[command(
     after_help = "Every flag has an environment variable: SCIMESH_ and its name, as in SCIMESH_DATA_DIR.
-Exit status: 0 done, 1 refused or failed, 2 usage, 3 no feeder is running there."
+Exit status: 0 done, 1 refused or failed, 2 usage, 3 no feeder is running there; 4 and 5: see status --help."
 )]
 pub struct Cli {
     /// The feeder's data directory; commands find the running feeder by it
@@ -47,6 +49,8 @@ pub struct Cli {
 enum Command {
     /// Run the feeder
     Serve(Box<serve::ServeArgs>),
+    /// Say how the feeder and every filter stand, or who has applied a revision
+    Status(status::StatusArgs),
     /// Create, list and delete tenants: one for each connection of an identity provider
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
@@ -85,6 +89,10 @@ struct TenantArg {
 const REFUSED: u8 = 1;
 /// Nobody to give the command to. (2 is clap's: wrong usage.)
 const NO_FEEDER: u8 = 3;
+/// `status --revision`: not every filter has applied it.
+const PENDING: u8 = 4;
+/// `status --revision`: whether every filter has applied it can't be known yet.
+const UNKNOWN: u8 = 5;
 
 /// The program.
 pub fn main() -> ExitCode {
@@ -95,11 +103,17 @@ pub fn main() -> ExitCode {
             if !is_broken_pipe(&error) {
                 eprintln!("scimesh: {error:#}");
             }
-            ExitCode::from(match error.downcast_ref() {
-                Some(Failed::NoFeeder { .. }) => NO_FEEDER,
-                _ => REFUSED,
-            })
+            ExitCode::from(exit_status(&error))
         }
+    }
+}
+
+fn exit_status(error: &anyhow::Error) -> u8 {
+    match (error.downcast_ref(), error.downcast_ref()) {
+        (Some(Failed::NoFeeder { .. }), _) => NO_FEEDER,
+        (_, Some(NotEverywhere::Pending(_))) => PENDING,
+        (_, Some(NotEverywhere::Unknown(_))) => UNKNOWN,
+        _ => REFUSED,
     }
 }
 
@@ -119,6 +133,7 @@ impl Cli {
                 Command::Hold(command) => command.run(&client).await?,
                 Command::Extension(command) => command.run(&client).await?,
                 Command::Token(command) => command.run(&client).await?,
+                Command::Status(args) => args.run(&client).await?,
                 Command::Dump(args) => args.run(&client).await?,
                 Command::Explain(args) => args.run(&client).await?,
                 Command::Apply(args) => args.run(&client).await?,

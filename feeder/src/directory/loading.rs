@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use scimesh_proto::binding::Binding;
@@ -45,6 +46,10 @@ impl Loading {
 
     pub(crate) fn tenant(&mut self, number: u32, name: &str) {
         self.tenants.insert(number, Tenant::new(number, name));
+    }
+
+    pub(crate) fn longest_lease(&mut self, longest: Duration) {
+        self.directory.longest_lease = longest;
     }
 
     pub(crate) fn binding(&mut self, tenant: u32, binding: Binding) {

@@ -27,6 +27,7 @@ mod touched;
 mod user;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use imbl::{HashMap, OrdMap};
 use jiff::{SignedDuration, Timestamp};
@@ -73,6 +74,7 @@ pub struct Directory {
     changes: ChangeLog,
     feed_access: Arc<Rules>,
     name_hold: SignedDuration,
+    longest_lease: Duration,
 }
 
 /// How long a name is held where nobody says otherwise: a day is longer than most tokens live.
@@ -92,6 +94,7 @@ impl Directory {
             changes: ChangeLog::default(),
             feed_access: Arc::default(),
             name_hold: DEFAULT_NAME_HOLD,
+            longest_lease: Duration::ZERO,
         }
     }
 
@@ -118,6 +121,12 @@ impl Directory {
     pub fn next_hold_end(&self) -> Option<Timestamp> {
         let oldest = self.tenants().filter_map(|tenant| tenant.oldest_release());
         oldest.map(|(at, _)| *at).min().map(|at| self.hold_end(at))
+    }
+
+    /// The longest lease that a filter of this history may have, in whole milliseconds: what a feeder that has just been started, and knows no
+    /// filter yet, has to wait for before it can say that none goes on by older content.
+    pub fn longest_lease(&self) -> Duration {
+        self.longest_lease
     }
 
     /// Which life of which database.

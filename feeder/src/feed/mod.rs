@@ -19,9 +19,11 @@ mod stream;
 
 pub(crate) use encode::snapshot as encode_snapshot;
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use futures::Stream;
 use scimesh_proto::position::Position;
@@ -44,6 +46,7 @@ use scope::Scopes;
 use stream::Patience;
 
 use crate::access::Rules;
+use crate::fleet::Fleet;
 use crate::ledger::Ledger;
 use crate::metrics::FeedMetrics;
 
@@ -67,11 +70,14 @@ struct Feed {
     gate: Arc<Gate>,
     metrics: FeedMetrics,
     rolled_back: AtomicBool,
+    fleet: Fleet,
 }
 
 impl Feed {
     fn new(ledger: Ledger, peers: PeerMode, limits: Limits, metrics: FeedMetrics) -> Feed {
         let rules = ledger.directory().feed_access().clone();
+        let longest = ledger.directory().longest_lease();
+        let fleet = Fleet::new(longest, metrics.commit_to_ack.clone(), Instant::now());
         Feed {
             gate: Arc::new(Gate::new(rules, limits, metrics.clone())),
             ledger,
@@ -81,11 +87,36 @@ impl Feed {
             peers,
             metrics,
             rolled_back: AtomicBool::new(false),
+            fleet,
         }
     }
 
     fn rules(&self) -> Arc<Rules> {
         self.ledger.directory().feed_access().clone()
+    }
+
+    /// Makes a filter's lease durable before it is renewed: whoever starts this feeder again has to know how long to wait for its end. False if that
+    /// can't be done now.
+    async fn remember(&self, lease: Duration) -> bool {
+        self.fleet.tell(lease);
+        let stored = self.ledger.directory().longest_lease();
+        if self.fleet.longest(stored, Instant::now()) == stored {
+            return true;
+        }
+        let fleet = self.fleet.clone();
+        // Of what was told until the writer's turn has come: two filters may tell theirs at once.
+        let stored = self.ledger.commit(move |draft| {
+            let stored = draft.directory().longest_lease();
+            draft.set_longest_lease(fleet.longest(stored, Instant::now()));
+            Ok::<_, Infallible>(())
+        });
+        match stored.await {
+            Ok(_) => true,
+            Err(error) => {
+                tracing::error!(%error, "a filter's lease is not renewed: that it is longer than any before can't be stored");
+                false
+            }
+        }
     }
 
     /// Where a filter that shows this position stands in this database: the revision to go on from, or none if it must
@@ -161,6 +192,11 @@ impl FeedService {
     /// How many scopes they follow.
     pub fn scopes(&self) -> usize {
         self.feed.scopes.count()
+    }
+
+    /// Which filters follow, and what each has applied.
+    pub(crate) fn fleet(&self) -> &Fleet {
+        &self.feed.fleet
     }
 
     /// Whether a filter has proved that this database is an old copy. No lease is renewed then.

@@ -16,6 +16,7 @@ use super::steps::{Shared, Steps};
 use crate::directory::{
     Change, Content, Difference, Directory, Resolved, Touch, touched, touched_weight,
 };
+use crate::fleet::Course;
 use crate::ledger::Ledger;
 
 /// Touched parts, whoever is in a touched group included, from which on work is moved off the tasks that serve streams.
@@ -214,6 +215,7 @@ async fn off_the_path<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 #[derive(Debug)]
 pub(super) struct ScopeFeed {
     standing: watch::Receiver<Option<Arc<Standing>>>,
+    course: Arc<Course>,
     task: AbortHandle,
 }
 
@@ -221,6 +223,11 @@ impl ScopeFeed {
     /// Follows the scope's content; none until it has been read for the first time.
     pub(super) fn watch(&self) -> watch::Receiver<Option<Arc<Standing>>> {
         self.standing.clone()
+    }
+
+    /// At which revisions the content has changed.
+    pub(super) fn course(&self) -> Arc<Course> {
+        self.course.clone()
     }
 
     /// Ends the task behind it, as a panic would.
@@ -252,14 +259,17 @@ impl Scopes {
         }
         scopes.retain(|_, feed| feed.strong_count() > 0);
         let (publish, standing) = watch::channel(None);
+        let course = Arc::new(Course::default());
         let task = tokio::spawn(keep_current(
             ledger.clone(),
             scope.clone(),
             self.shared.clone(),
+            course.clone(),
             publish,
         ));
         let feed = Arc::new(ScopeFeed {
             standing,
+            course,
             task: task.abort_handle(),
         });
         scopes.insert(scope.clone(), Arc::downgrade(&feed));
@@ -280,9 +290,11 @@ async fn keep_current(
     ledger: Ledger,
     scope: Scope,
     shared: Arc<Shared>,
+    course: Arc<Course>,
     publish: watch::Sender<Option<Arc<Standing>>>,
 ) {
     let mut directories = ledger.watch();
+    let published = ledger.published();
     // A handle would keep the writer alive.
     drop(ledger);
     let mut directory = directories.borrow_and_update().clone();
@@ -306,6 +318,9 @@ async fn keep_current(
         let Some(next) = next.map(Arc::new) else {
             return;
         };
+        course.reached(next.revision(), next.changed_at(), None, |revision| {
+            published.at(revision)
+        });
         standing = Some(next.clone());
         publish.send_replace(Some(next));
         if directories.changed().await.is_err() {

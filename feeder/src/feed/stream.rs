@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use prost::Message as _;
+use scimesh_engine::Policy;
 use scimesh_proto::digest::ContentDigest;
 use scimesh_proto::position::Position;
 use scimesh_proto::scope::Scope;
@@ -25,6 +26,7 @@ use super::access::Pass;
 use super::admission::Turn;
 use super::encode::{Pieces, message};
 use super::scope::{ScopeFeed, Standing};
+use crate::fleet::Presence;
 
 /// How long a filter may take to say hello.
 const HELLO: Duration = Duration::from_secs(10);
@@ -71,7 +73,8 @@ struct Follower<'a> {
     /// renew a lease by it.
     wrong: bool,
     /// A ping that is answered then.
-    owed: Option<u64>,
+    owed: Option<v1::Ping>,
+    presence: Presence,
 }
 
 /// An update of which not every piece was sent, or whose last one was not answered yet.
@@ -185,9 +188,8 @@ impl<'a> Follower<'a> {
         }
         // The filter may know, by another of its streams, a revision that the scope has not caught up with.
         let durable = feed.ledger.directory().revision();
-        let scope_name = scope.tenant().to_owned();
-        let scope = feed.scopes.follow(&feed.ledger, &scope);
-        let mut standing = scope.watch();
+        let followed = feed.scopes.follow(&feed.ledger, &scope);
+        let mut standing = followed.watch();
         let now = standing
             .wait_for(|now| now.as_ref().is_some_and(|now| now.revision() >= durable))
             .await
@@ -203,15 +205,28 @@ impl<'a> Follower<'a> {
         if wrong {
             feed.metrics.drifted.inc();
             tracing::error!(
-                tenant = scope_name,
+                tenant = scope.tenant(),
                 "a filter holds other content than its revision has; it gets a snapshot"
             );
+        }
+        let node = hello.node.unwrap_or_default();
+        let course = followed.course();
+        let presence = (feed.fleet).arrive(
+            &pass.peer().to_string(),
+            &node,
+            &scope,
+            course,
+            sent,
+            Instant::now().into_std(),
+        );
+        if wrong {
+            presence.drifted();
         }
         Ok(Follower {
             feed,
             out,
             standing,
-            _scope: scope,
+            _scope: followed,
             sent,
             waits: None,
             under_way: None,
@@ -219,6 +234,7 @@ impl<'a> Follower<'a> {
             mended: false,
             wrong,
             owed: None,
+            presence,
         })
     }
 
@@ -298,14 +314,11 @@ impl<'a> Follower<'a> {
     async fn receive(&mut self, received: v1::FilterMessage) -> Result<(), Status> {
         match received.message {
             Some(FromFilter::Ping(ping)) => {
-                // The newest durable position, not the scope's: the lease must not outlive a change that is still on its way.
-                let position = self.feed.ledger.directory().position();
-                self.wanted = position.revision;
                 if self.wrong {
-                    self.owed = Some(ping.id);
+                    self.owed = Some(ping);
                     return Ok(());
                 }
-                self.pong(ping.id, &position).await
+                self.pong(&ping).await
             }
             Some(FromFilter::Ack(ack)) => {
                 let position = ack
@@ -320,9 +333,10 @@ impl<'a> Follower<'a> {
                     self.under_way = None;
                     self.mended = false;
                     self.wrong = false;
-                    if let Some(id) = self.owed.take() {
-                        let position = self.feed.ledger.directory().position();
-                        self.pong(id, &position).await?;
+                    self.presence
+                        .acked(position.revision, ack.memory, Instant::now().into_std());
+                    if let Some(ping) = self.owed.take() {
+                        self.pong(&ping).await?;
                     }
                 }
                 Ok(())
@@ -349,11 +363,13 @@ impl<'a> Follower<'a> {
             "a filter rejected an update"
         );
         self.feed.metrics.nacked(reason.as_str_name());
+        self.presence.nacked(reason.as_str_name());
         self.under_way = None;
         match reason {
             Reason::DigestMismatch | Reason::OutOfOrder | Reason::Malformed if !self.mended => {
                 self.mended = true;
                 self.wrong = true;
+                self.presence.drifted();
                 self.sent = None;
                 Ok(())
             }
@@ -364,13 +380,20 @@ impl<'a> Follower<'a> {
         }
     }
 
-    async fn pong(&self, ping_id: u64, position: &Position) -> Result<(), Status> {
-        if self.feed.rolled_back() {
+    /// Answers a ping with the newest durable position, not the scope's: the lease must not outlive a change that is still on its way.
+    async fn pong(&mut self, ping: &v1::Ping) -> Result<(), Status> {
+        let position = self.feed.ledger.directory().position();
+        self.wanted = position.revision;
+        let lease = lease(ping)?;
+        if self.feed.rolled_back() || !self.feed.remember(lease).await {
             return Ok(());
         }
+        // Before it is sent: from then on it may be counted upon.
+        self.presence
+            .pinged(position.revision, lease, Instant::now().into_std());
         let pong = v1::Pong {
-            ping_id,
-            position: Some(position.into()),
+            ping_id: ping.id,
+            position: Some((&position).into()),
         };
         self.send(message(ToFilter::Pong(pong))).await
     }
@@ -390,6 +413,18 @@ impl<'a> Follower<'a> {
 fn is_delta(pieces: &[v1::FeederMessage]) -> bool {
     let first = pieces.first().and_then(|first| first.message.as_ref());
     matches!(first, Some(ToFilter::Update(update)) if update.start.as_ref().is_some_and(|start| start.from.is_some()))
+}
+
+/// The lease that a ping tells. One that tells none may have the longest.
+fn lease(ping: &v1::Ping) -> Result<Duration, Status> {
+    let longest = Policy::MAX_STALENESS;
+    match Duration::from_millis(ping.lease_ms) {
+        Duration::ZERO => Ok(longest),
+        lease if lease <= longest => Ok(lease),
+        lease => Err(Status::invalid_argument(format!(
+            "ping.lease_ms: {lease:?} is longer than a policy may ask for, {longest:?}"
+        ))),
+    }
 }
 
 #[cfg(test)]

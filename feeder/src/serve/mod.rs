@@ -165,7 +165,11 @@ pub async fn run(
         name: "admin.sock",
         listener: socket.listener,
         tls: None,
-        router: admin::router(ledger.clone()),
+        router: admin::router(
+            ledger.clone(),
+            feed.clone(),
+            unready(ledger.clone(), feed.clone(), stop.clone()),
+        ),
         limits: ADMIN,
         address: |_| None,
     };

@@ -1,6 +1,7 @@
 //! The names that metrics are exported by, and the gauges of what there is, which are read when they are asked for.
 
 use std::fmt;
+use std::time::Instant;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
@@ -77,6 +78,12 @@ pub(super) fn registry(
         feed.drifted,
     );
     all.register("feed_acks", "Updates that a filter applied", feed.acks);
+    all.register_with_unit(
+        "feed_commit_to_ack",
+        "From a change's being visible to the ack of each filter that it is sent to",
+        Unit::Seconds,
+        feed.commit_to_ack,
+    );
     all.register("feed_nacks", "Updates that a filter rejected", feed.nacks);
     all.register(
         "feed_streams_closed",
@@ -143,6 +150,22 @@ impl Collector for Content {
             "Scopes that they follow",
             number(self.streams.scopes()),
         )?;
+        let fleet = self.streams.fleet().totals(Instant::now());
+        gauge(
+            "feed_filters_connected",
+            "Filter VMs that follow now, however many scopes each does",
+            number(fleet.vms),
+        )?;
+        gauge(
+            "feed_filters_departed",
+            "Filters whose stream has ended, and whose lease has not",
+            number(fleet.departed),
+        )?;
+        gauge(
+            "feed_filters_near_memory_limit",
+            "Connected filters whose content takes at least 80 % of its limit",
+            number(fleet.near_memory_limit),
+        )?;
         let rolled_back = self.streams.rolled_back();
         gauge(
             "database_is_old_copy",
@@ -167,6 +190,13 @@ impl Collector for Content {
                 gauge.encode(expiry.encode_family(&[("server", *server)])?)?;
             }
         }
+        let slowest = ConstGauge::new(fleet.slowest_ack.as_secs_f64());
+        slowest.encode(encoder.encode_descriptor(
+            "feed_slowest_ack",
+            "Age of the oldest change that a connected filter has not acked",
+            Some(&Unit::Seconds),
+            MetricType::Gauge,
+        )?)?;
         let mut family = |name, help, count: fn(&crate::directory::Tenant) -> usize| {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             directory.tenants().try_for_each(|tenant| {

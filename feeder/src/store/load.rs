@@ -1,6 +1,7 @@
 //! Rows out: the directory as it was last committed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
@@ -55,6 +56,10 @@ pub(super) fn directory(connection: &Connection) -> Result<(Directory, Vec<Slot>
         |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?, row.get(2)?)),
     )?;
     let mut loading = Loading::new(history, revision, keys, next_slot, next_tenant);
+    let longest = connection.query_row("SELECT milliseconds FROM longest_lease", [], |row| {
+        row.get::<_, i64>(0)
+    })?;
+    loading.longest_lease(Duration::from_millis(longest.unsigned_abs()));
     each(connection, "SELECT number, name FROM tenants", |row| {
         let name: String = row.get(1)?;
         loading.tenant(row.get(0)?, &name);

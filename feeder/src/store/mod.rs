@@ -23,6 +23,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("workloads.sql")),
     M::up(include_str!("releases.sql")),
     M::up(include_str!("access.sql")),
+    M::up(include_str!("longest_lease.sql")),
 ];
 
 /// The file's name in the data directory.
@@ -220,7 +221,10 @@ fn classify(error: &rusqlite::Error) -> CommitError {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use jiff::Timestamp;
+    use scimesh_engine::Policy;
     use scimesh_proto::binding::{Attribute, Binding, Source};
 
     use super::*;
@@ -308,5 +312,33 @@ mod tests {
         assert_eq!((corp.bindings().count(), corp.release_count()), (2, 1));
         let held = serde_json::to_string(&**again.feed_access()).unwrap();
         assert_eq!(held, rules);
+    }
+
+    #[test]
+    fn the_longest_lease_is_stored_and_of_an_older_database_it_is_the_longest_that_there_can_be() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE_NAME);
+        let mut old = Connection::open(&path).unwrap();
+        Migrations::from_slice(&MIGRATIONS[..4])
+            .to_latest(&mut old)
+            .unwrap();
+        write::begin_history(&mut old).unwrap();
+        drop(old);
+        let (_store, directory) = Store::open(dir.path()).unwrap();
+        assert_eq!(directory.longest_lease(), Policy::MAX_STALENESS);
+
+        let dir = tempfile::tempdir().unwrap();
+        let (mut store, directory) = Store::open(dir.path()).unwrap();
+        assert_eq!(directory.longest_lease(), Duration::ZERO);
+        let mut draft = Draft::new(&directory, Timestamp::UNIX_EPOCH);
+        draft.set_longest_lease(Duration::from_secs(300));
+        let made = draft.finish();
+        assert!(made.change.is_none());
+        assert_eq!(made.directory.longest_lease(), Duration::from_secs(300));
+        store.commit(&made.rows, &[], &made.directory).unwrap();
+        drop(store);
+        let (_store, again) = Store::open(dir.path()).unwrap();
+        assert_eq!(again.longest_lease(), Duration::from_secs(300));
+        assert_eq!(again.revision(), directory.revision());
     }
 }

@@ -125,6 +125,10 @@ fn write(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
             let rules = json(&**rules)?;
             run("UPDATE feed_access SET rules = ?1", &[&rules])
         }
+        Row::LongestLease(longest) => run(
+            "UPDATE longest_lease SET milliseconds = ?1",
+            &[&i64::try_from(longest.as_millis()).unwrap_or(i64::MAX)],
+        ),
     }
 }
 

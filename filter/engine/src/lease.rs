@@ -17,16 +17,29 @@ pub struct Moment {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lease {
     renewed: Option<Moment>,
+    /// How long it lasts at most, whatever a policy admits; none: as long as that.
+    told: Option<Duration>,
 }
 
 impl Lease {
     /// The filter was current when it sent this ping. An older ping than the one that counts changes nothing.
     pub fn renew(&mut self, ping_sent: Moment) {
+        self.renew_with(ping_sent, None);
+    }
+
+    /// The same, and the ping told the feeder that the lease lasts so long. The feeder counts on that: a policy that comes later and admits more has it from
+    /// the next ping on.
+    pub fn renew_for(&mut self, ping_sent: Moment, told: Duration) {
+        self.renew_with(ping_sent, Some(told));
+    }
+
+    fn renew_with(&mut self, ping_sent: Moment, told: Option<Duration>) {
         if self
             .renewed
             .is_none_or(|old| old.monotonic <= ping_sent.monotonic)
         {
             self.renewed = Some(ping_sent);
+            self.told = told;
         }
     }
 
@@ -39,9 +52,12 @@ impl Lease {
         Some(monotonic.max(wall))
     }
 
-    /// Whether it is younger than `max_staleness`.
+    /// Whether it is younger than `max_staleness`, and than what was told of it.
     pub(crate) fn holds(&self, now: Moment, max_staleness: Duration) -> bool {
-        self.age(now).is_some_and(|age| age < max_staleness)
+        let longest = self
+            .told
+            .map_or(max_staleness, |told| told.min(max_staleness));
+        self.age(now).is_some_and(|age| age < longest)
     }
 }
 
@@ -71,6 +87,19 @@ mod tests {
         lease.renew(at(10, 1000));
         assert!(lease.holds(at(39, 1029), Duration::from_secs(30)));
         assert!(!lease.holds(at(40, 1030), Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn it_does_not_outlast_what_the_feeder_was_told() {
+        let mut lease = Lease::default();
+        lease.renew_for(at(10, 1000), Duration::from_secs(30));
+        assert!(lease.holds(at(39, 1029), Duration::MAX));
+        assert!(!lease.holds(at(40, 1030), Duration::from_secs(300)));
+        assert!(!lease.holds(at(20, 1010), Duration::from_secs(10)));
+        lease.renew_for(at(20, 1010), Duration::from_secs(300));
+        lease.renew_for(at(10, 1000), Duration::from_secs(900));
+        assert!(lease.holds(at(319, 1309), Duration::from_secs(300)));
+        assert!(!lease.holds(at(320, 1310), Duration::from_secs(900)));
     }
 
     #[test]

@@ -229,3 +229,13 @@ fn a_policy_that_comes_after_an_equal_one_waits_for_nothing() {
     let new = vm.join(2, policy("a", "300s"), at(60_000));
     assert!(!may_wait(&vm, &new, at(60_000)));
 }
+
+/// The feeder counts on what the ping has told it.
+#[test]
+fn a_policy_that_comes_later_does_not_lengthen_the_lease_that_was_told() {
+    let (mut vm, _) = served(1, 9);
+    let longer = vm.join(2, policy("a", "3600s"), at(1));
+    let mut told = Lease::default();
+    told.renew_for(at(0), Duration::from_secs(300));
+    assert_eq!(*vm.feed(&longer).unwrap().lease(), told);
+}

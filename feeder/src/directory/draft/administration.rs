@@ -1,6 +1,7 @@
 //! Tenants, bindings and tokens: what operators set, never SCIM.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use scimesh_proto::binding::{Binding, Source, Voucher};
 use scimesh_proto::scope::valid_tenant_name;
@@ -131,6 +132,14 @@ impl Draft {
         self.directory.tokens.remove(&hash);
         self.rows.push(Row::DropToken(id.to_owned()));
         Ok(())
+    }
+
+    /// From now on no filter has a longer lease than this, in whole milliseconds. Nothing that a filter is sent: the revision stays.
+    pub fn set_longest_lease(&mut self, longest: Duration) {
+        if self.directory.longest_lease != longest {
+            self.directory.longest_lease = longest;
+            self.rows.push(Row::LongestLease(longest));
+        }
     }
 }
 

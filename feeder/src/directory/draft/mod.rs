@@ -10,6 +10,7 @@ mod holds;
 mod users;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use scimesh_proto::binding::{Binding, Voucher};
@@ -184,6 +185,8 @@ pub enum Row {
     DropRelease(u32, Release),
     /// All rules of who may follow what of the feed.
     FeedAccess(Arc<Rules>),
+    /// The longest lease that a filter may have, in whole milliseconds.
+    LongestLease(Duration),
 }
 
 /// The next directory, in the making.

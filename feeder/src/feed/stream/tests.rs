@@ -18,6 +18,7 @@ use super::*;
 use crate::directory::{Draft, MemberChange, Refused};
 use crate::feed::admission::Admission;
 use crate::feed::{Limits, Peer, PeerMode};
+use crate::fleet::Stand;
 use crate::ledger::Ledger;
 use crate::metrics::{CommitMetrics, FeedMetrics};
 use crate::store::Store;
@@ -218,7 +219,12 @@ impl Filter {
 
     /// Pings. What comes first must be the answer: all that was due before has been sent.
     async fn pings(&mut self) -> Position {
-        self.say(FromFilter::Ping(v1::Ping { id: 7, lease_ms: 0 }))
+        self.pings_for(0).await
+    }
+
+    /// The same, and tells its lease.
+    async fn pings_for(&mut self, lease_ms: u64) -> Position {
+        self.say(FromFilter::Ping(v1::Ping { id: 7, lease_ms }))
             .await;
         let message = self.hears().await;
         match self.replica.receive(message, &mut self.highest).unwrap() {
@@ -360,11 +366,22 @@ async fn a_pong_names_the_newest_durable_revision_however_far_the_scope_has_come
     );
     let (publish, standing) = watch::channel(Some(Arc::new(behind)));
     let (out, mut sent) = channel(4);
+    let followed = feeder.feed.scopes.follow(&feeder.feed.ledger, &scope);
+    let node = v1::Node::default();
+    let course = followed.course();
+    let presence = (feeder.feed.fleet).arrive(
+        "local",
+        &node,
+        &scope,
+        course,
+        None,
+        std::time::Instant::now(),
+    );
     let mut follower = Follower {
         feed: &feeder.feed,
         out: &out,
         standing,
-        _scope: feeder.feed.scopes.follow(&feeder.feed.ledger, &scope),
+        _scope: followed,
         sent: Some(feeder.position().revision),
         waits: None,
         under_way: None,
@@ -372,6 +389,7 @@ async fn a_pong_names_the_newest_durable_revision_however_far_the_scope_has_come
         mended: false,
         wrong: false,
         owed: None,
+        presence,
     };
     feeder.admit("ada").await;
     let ping = FromFilter::Ping(v1::Ping { id: 1, lease_ms: 0 });
@@ -679,4 +697,87 @@ async fn whoever_reads_nothing_is_let_go() {
     let ended = tokio::time::timeout(PATIENCE, serving).await;
     let ended = ended.expect("it is waited for").unwrap().unwrap_err();
     assert_eq!(ended.code(), Code::DeadlineExceeded);
+}
+
+/// How the only filter stands to the newest revision.
+fn stand(feeder: &Feeder) -> Option<Stand> {
+    let revision = feeder.position().revision;
+    let now = std::time::Instant::now();
+    let survey = feeder.feed.fleet.survey(revision, None, false, now);
+    survey.connected.first().map(|(_, stand)| *stand)
+}
+
+async fn stands(feeder: &Feeder, wanted: impl Fn(Option<Stand>) -> bool) {
+    let reached = async {
+        while !wanted(stand(feeder)) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let reached = tokio::time::timeout(PATIENCE, reached).await;
+    assert!(reached.is_ok(), "{:?}", stand(feeder));
+}
+
+#[tokio::test]
+async fn the_fleet_knows_what_was_acked_and_who_goes_on_without_it() {
+    let feeder = Feeder::start().await;
+    let mut filter = Filter::current(&feeder).await;
+    stands(&feeder, |stand| stand == Some(Stand::Applied)).await;
+    filter.pings_for(60_000).await;
+    feeder.write(|draft| draft.create_tenant("other")).await;
+    stands(&feeder, |stand| stand == Some(Stand::Applied)).await;
+
+    feeder.admit("ada").await;
+    let applied = filter.applies().await;
+    assert!(matches!(stand(&feeder), Some(Stand::Pending(_))));
+    filter.ack(applied).await;
+    stands(&feeder, |stand| stand == Some(Stand::Applied)).await;
+
+    // It rejects what it is sent: what it holds can't be what it acked.
+    feeder.admit("ben").await;
+    filter.hears().await;
+    filter.nack(Reason::DigestMismatch).await;
+    let mended = filter.applies().await;
+    assert!(matches!(stand(&feeder), Some(Stand::Pending(_))));
+    let before = feeder
+        .feed
+        .fleet
+        .survey(1, None, false, std::time::Instant::now());
+    assert!(
+        matches!(before.connected[0].1, Stand::Pending(_)),
+        "nothing is known of it"
+    );
+    filter.ack(mended).await;
+    stands(&feeder, |stand| stand == Some(Stand::Applied)).await;
+
+    drop(filter);
+    stands(&feeder, |stand| stand.is_none()).await;
+    feeder.admit("cyd").await;
+    let now = std::time::Instant::now();
+    let revision = feeder.position().revision;
+    let survey = feeder.feed.fleet.survey(revision, None, false, now);
+    let ends: Vec<_> = survey.departed.iter().map(|(_, end)| *end - now).collect();
+    assert!(
+        matches!(ends[..], [end] if end > Duration::from_secs(50) && end <= Duration::from_secs(60)),
+        "{ends:?}"
+    );
+}
+
+#[tokio::test]
+async fn before_a_longer_lease_is_renewed_it_is_stored() {
+    let feeder = Feeder::start().await;
+    let mut filter = Filter::current(&feeder).await;
+    let stored = || feeder.feed.ledger.directory().longest_lease().as_millis();
+    let revision = feeder.position();
+    for (told, longest) in [(5_000, 5_000), (60_000, 60_000), (5_000, 60_000)] {
+        assert_eq!(filter.pings_for(told).await, revision);
+        assert_eq!(stored(), longest);
+    }
+    // Who tells none may have the longest that there is.
+    filter.pings_for(0).await;
+    assert_eq!(stored(), Policy::MAX_STALENESS.as_millis());
+    let lease_ms = Policy::MAX_STALENESS.as_millis() as u64 + 1;
+    filter
+        .say(FromFilter::Ping(v1::Ping { id: 7, lease_ms }))
+        .await;
+    assert_eq!(filter.ends().await, Code::InvalidArgument);
 }

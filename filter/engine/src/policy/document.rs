@@ -31,7 +31,7 @@ pub(crate) struct Policy {
     /// What becomes of requests that arrive before the first snapshot.
     #[serde(default, deserialize_with = "present")]
     pub(crate) hold: Option<Object<Hold>>,
-    /// The lease: how long the filter goes on deciding without hearing from the feeder that it is current. 5m if absent, at least 5s.
+    /// The lease: how long the filter goes on deciding without hearing from the feeder that it is current. 5m if absent, at least 5s, at most 168h.
     #[serde(default, deserialize_with = "present")]
     pub(crate) max_staleness: Option<Span>,
     /// ENFORCE if absent. SHADOW: decide and record everything, refuse nothing for any reason.

@@ -81,6 +81,9 @@ impl InvalidPolicy {
 }
 
 impl Policy {
+    /// The longest lease, a week. For as long a feeder that was restarted can't say whether all filters have applied a change.
+    pub const MAX_STALENESS: Duration = Duration::from_secs(7 * 24 * 3600);
+
     /// Reads `pluginConfig`, strictly: an unknown or repeated field, null, an empty list, a wrong type, a pattern that
     /// can't match are errors.
     pub fn parse(json: &[u8]) -> Result<Policy, InvalidPolicy> {
@@ -127,6 +130,9 @@ impl Policy {
             .map_or(DEFAULT_STALENESS, |span| span.0);
         if max_staleness < MIN_STALENESS {
             return Err(wrong(("maxStaleness", "at least 5s")));
+        }
+        if max_staleness > Policy::MAX_STALENESS {
+            return Err(wrong(("maxStaleness", "at most 168h")));
         }
         let mut rules = Vec::new();
         let mut names = BTreeSet::new();

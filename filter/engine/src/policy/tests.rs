@@ -277,6 +277,7 @@ fn an_error_names_the_rule_and_the_field() {
         (with("/rules/1/name", json!("health")), "rules[1].name"),
         (with("/maxStaleness", json!("5")), "maxStaleness"),
         (with("/maxStaleness", json!("4999ms")), "maxStaleness"),
+        (with("/maxStaleness", json!("604801s")), "maxStaleness"),
         (
             with("/rules/2/maxStaleness", json!("4s")),
             "rules[2] 'refunds': maxStaleness",
