@@ -136,6 +136,7 @@ impl Copy {
             cluster: "load".to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             vm: vm.to_owned(),
+            feed: 1,
         };
         let hello = match self {
             Copy::Whole(whole) => whole.replica.hello(node),
