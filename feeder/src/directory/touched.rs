@@ -252,13 +252,12 @@ mod tests {
     #[test]
     fn an_edge_weighs_what_is_below_it_up_to_the_limit() {
         let (directory, top) = directory();
-        let mut weigh =
-            |tenant: &str, limit, command: &dyn Fn(&mut Draft) -> Result<(), Refused>| {
-                let mut draft = Draft::new(&directory, Timestamp::UNIX_EPOCH);
-                command(&mut draft).unwrap();
-                let made = draft.finish();
-                weight(&made.directory, tenant, &[made.change.unwrap()], limit)
-            };
+        let weigh = |tenant: &str, limit, command: &dyn Fn(&mut Draft) -> Result<(), Refused>| {
+            let mut draft = Draft::new(&directory, Timestamp::UNIX_EPOCH);
+            command(&mut draft).unwrap();
+            let made = draft.finish();
+            weight(&made.directory, tenant, &[made.change.unwrap()], limit)
+        };
         let name = |name: &str| {
             let attributes = json!({"displayName": name});
             attributes.as_object().unwrap().clone()
