@@ -18,7 +18,7 @@ use super::{Directory, Keys};
 use crate::access::Rules;
 use crate::schema::{Kind, Schema};
 
-/// A directory in the loading. Give it tenants first, and groups before their members.
+/// A directory in the loading. Give it tenants first.
 #[derive(Debug)]
 pub(crate) struct Loading {
     directory: Directory,
@@ -80,21 +80,12 @@ impl Loading {
         }
     }
 
+    /// A group with all its members. It is theirs by [`finish`](Self::finish).
     pub(crate) fn group(&mut self, tenant: u32, group: Group) {
         if let Some(held) = self.tenants.get_mut(&tenant) {
             self.tenant_of_group.insert(group.slot, tenant);
-            held.put_group(Arc::new(group));
+            held.put_group_of(Arc::new(group));
         }
-    }
-
-    /// All members of a group, in order of their numbers. False if there is no such group.
-    pub(crate) fn members(&mut self, group: Slot, members: Vec<Slot>) -> bool {
-        let tenant = self.tenant_of_group.get(&group);
-        let Some(tenant) = tenant.and_then(|number| self.tenants.get_mut(number)) else {
-            return false;
-        };
-        tenant.set_members(group, members);
-        true
     }
 
     pub(crate) fn release(&mut self, tenant: u32, release: Release, at: Timestamp) {

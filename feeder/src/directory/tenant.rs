@@ -413,12 +413,10 @@ impl Tenant {
         self.group_display_names.remove(name, slot);
     }
 
-    /// Gives a group its members, in order of their numbers. Those have to be [linked](Self::put_links) to it.
-    pub(super) fn set_members(&mut self, group: Slot, members: Vec<Slot>) {
-        if let Some(held) = self.groups.get_mut(&group) {
-            self.memberships += members.len();
-            Arc::make_mut(held).members = members.into_iter().collect();
-        }
+    /// Puts a new group in with its members. Those have to be [linked](Self::put_links) to it.
+    pub(super) fn put_group_of(&mut self, group: Arc<Group>) {
+        self.memberships += group.members.len();
+        self.put_group(group);
     }
 
     /// Links a member that had no links to all its groups, in order of their numbers. The members come in order of theirs.

@@ -206,3 +206,82 @@ fn in_scope(resolved: &Resolved, term: &str) -> bool {
         .binary_search_by(|held| held.as_str().as_bytes().cmp(term.as_bytes()))
         .is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use scimesh_proto::digest::Key;
+    use scimesh_proto::position::History;
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::directory::{Directory, Draft, Keys, MemberChange, Refused};
+
+    /// A directory in which a group of a hundred is the only member of another one, and so on, five times.
+    fn directory() -> (Directory, Uuid) {
+        let history = History {
+            generation: 1,
+            id: [1; 16],
+        };
+        let key = || Key::new([2; 32]);
+        let keys = Keys {
+            content: key(),
+            proof: key(),
+        };
+        let empty = Directory::new(history, 0, keys);
+        let mut draft = Draft::new(&empty, Timestamp::UNIX_EPOCH);
+        draft.create_tenant("corp").unwrap();
+        let attributes = |name: String| {
+            let attributes = json!({"userName": name, "displayName": name});
+            attributes.as_object().unwrap().clone()
+        };
+        let mut members: Vec<Uuid> = (0..100).map(Uuid::from_u128).collect();
+        for (number, id) in members.iter().enumerate() {
+            let user = attributes(format!("u{number}"));
+            draft.create_user("corp", *id, user).unwrap();
+        }
+        for number in 0..5 {
+            let (group, id) = (attributes(format!("g{number}")), Uuid::new_v4());
+            draft.create_group("corp", id, group, &members).unwrap();
+            members = vec![id];
+        }
+        (draft.finish().directory, members[0])
+    }
+
+    #[test]
+    fn an_edge_weighs_what_is_below_it_up_to_the_limit() {
+        let (directory, top) = directory();
+        let weigh = |tenant: &str, limit, command: &dyn Fn(&mut Draft) -> Result<(), Refused>| {
+            let mut draft = Draft::new(&directory, Timestamp::UNIX_EPOCH);
+            command(&mut draft).unwrap();
+            let made = draft.finish();
+            weight(&made.directory, tenant, &[made.change.unwrap()], limit)
+        };
+        let name = |name: &str| {
+            let attributes = json!({"displayName": name});
+            attributes.as_object().unwrap().clone()
+        };
+        let nest = |draft: &mut Draft| {
+            let outer = draft
+                .create_group("corp", Uuid::new_v4(), name("outer"), &[])?
+                .id;
+            draft
+                .change_members("corp", outer, &[MemberChange::Add(vec![top])])
+                .map(drop)
+        };
+        // The edge once as one and once as the new group's member; then four groups, each a member of the one above, and the users.
+        assert_eq!(weigh("corp", 512, &nest), 2 + 4 + 100);
+        assert_eq!(weigh("corp", 50, &nest), 50);
+        assert_eq!(weigh("acme", 512, &nest), 0);
+        let rename = |draft: &mut Draft| {
+            draft
+                .update_group("corp", top, name("other"), &[])
+                .map(drop)
+        };
+        assert_eq!(weigh("corp", 512, &rename), 4 + 100);
+        let user = |draft: &mut Draft| draft.delete_user("corp", Uuid::from_u128(7));
+        // The user, and the one edge of theirs.
+        assert_eq!(weigh("corp", 512, &user), 2);
+    }
+}

@@ -155,6 +155,17 @@ pub struct User {
     pub(crate) document: Box<str>,
 }
 
+/// The attributes that [`User::new`] reads, beyond keeping all of them.
+const IDENTITY: &[&str] = &[
+    "active",
+    "displayName",
+    "emails",
+    "entitlements",
+    "externalId",
+    "roles",
+    "userName",
+];
+
 impl User {
     pub(crate) fn new(
         slot: Slot,
@@ -173,6 +184,18 @@ impl User {
             },
             document: document(attributes),
         })
+    }
+
+    /// A user as the store has it: with the text that `document` once made of its attributes.
+    pub(crate) fn stored(
+        slot: Slot,
+        id: Uuid,
+        meta: Meta,
+        document: Box<str>,
+    ) -> Result<User, Refused> {
+        let attributes = selected(&document, IDENTITY);
+        let user = User::new(slot, id, meta, &attributes)?;
+        Ok(User { document, ..user })
     }
 
     /// Whether its `userName` may be given: no spaces around it and no control characters in it, which nobody would see. Asked when the name is

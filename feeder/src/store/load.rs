@@ -1,8 +1,10 @@
 //! Rows out: the directory as it was last committed.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
+use imbl::OrdSet;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 use scimesh_proto::binding::{Attribute, Binding, Pin, Source};
@@ -15,6 +17,9 @@ use crate::directory::{
     TokenHash, User,
 };
 use crate::schema::Kind;
+
+/// Users that are handed from the thread that reads to the one that makes them, at a time.
+const ROWS: usize = 1000;
 
 #[derive(Debug)]
 pub(super) enum LoadError {
@@ -123,43 +128,29 @@ pub(super) fn directory(connection: &Connection) -> Result<(Directory, Vec<Slot>
         loading.feed_access(rules);
         Ok(())
     })?;
-    resources(connection, "users", |tenant, slot, id, meta, attributes| {
-        let user = User::new(slot, id, meta, attributes).map_err(|error| corrupt(id, error))?;
-        loading.user(tenant, user);
-        Ok(())
-    })?;
-    resources(
-        connection,
-        "groups",
-        |tenant, slot, id, meta, attributes| {
-            let group = Group::new(slot, id, meta, attributes, Default::default())
-                .map_err(|error| corrupt(id, error))?;
-            loading.group(tenant, group);
-            Ok(())
-        },
-    )?;
-    let mut gone = Vec::new();
-    let mut loaded = |group: Slot, members: Vec<Slot>| {
-        if !members.is_empty() && !loading.members(group, members) {
-            gone.push(group);
-        }
-    };
-    let mut last = Slot::BEFORE_ALL;
-    let mut members = Vec::new();
-    each(
-        connection,
-        "SELECT group_slot, member_slot FROM members ORDER BY group_slot, member_slot",
-        |row| {
-            let group = Slot(row.get(0)?);
-            if group != last {
-                loaded(last, std::mem::take(&mut members));
-                last = group;
+    // Users are read here, and made and indexed on another processor, while the members of groups are read.
+    let (mut loading, groups, gone) = thread::scope(|scope| {
+        let (rows, received) = mpsc::sync_channel::<Vec<Stored>>(4);
+        let users = scope.spawn(move || {
+            for stored in received.into_iter().flatten() {
+                let (tenant, id) = (stored.tenant, stored.id);
+                let user = User::stored(stored.slot, id, stored.meta, stored.document);
+                loading.user(tenant, user.map_err(|error| corrupt(id, error))?);
             }
-            members.push(Slot(row.get(1)?));
-            Ok(())
-        },
-    )?;
-    loaded(last, members);
+            Ok::<_, LoadError>(loading)
+        });
+        let read = read_users(connection, rows).and_then(|()| read_groups(connection));
+        // What its thread could not make of a row ends the reading as well, so it comes first.
+        let loading: Loading = match users.join() {
+            Ok(loading) => loading?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        let (groups, gone) = read?;
+        Ok::<_, LoadError>((loading, groups, gone))
+    })?;
+    for (tenant, group) in groups {
+        loading.group(tenant, group);
+    }
     each(
         connection,
         "SELECT tenant, attribute, value, external_id, slot, lost FROM releases",
@@ -206,25 +197,96 @@ fn each(
     Ok(())
 }
 
+/// A row of a user or group.
+struct Stored {
+    tenant: u32,
+    slot: Slot,
+    id: Uuid,
+    meta: Meta,
+    document: Box<str>,
+}
+
+/// Hands over every user, the oldest first, until nobody takes them any more.
+fn read_users(
+    connection: &Connection,
+    take: mpsc::SyncSender<Vec<Stored>>,
+) -> Result<(), LoadError> {
+    let mut rows = Vec::new();
+    let mut taken = true;
+    resources(connection, "users", |stored| {
+        rows.push(stored);
+        if rows.len() == ROWS {
+            let rows = std::mem::replace(&mut rows, Vec::with_capacity(ROWS));
+            taken = taken && take.send(rows).is_ok();
+        }
+        Ok(())
+    })?;
+    // Whoever took them says why not.
+    let _ = take.send(rows);
+    Ok(())
+}
+
+/// A tenant's number and one of its groups.
+type OfTenant = (u32, Group);
+
+/// Every group with its members, and those that are gone and have rows of members still. The oldest first.
+fn read_groups(connection: &Connection) -> Result<(Vec<OfTenant>, Vec<Slot>), LoadError> {
+    let mut groups: Vec<OfTenant> = Vec::new();
+    resources(connection, "groups", |stored| {
+        let Stored {
+            tenant, slot, id, ..
+        } = stored;
+        let attributes: Attributes =
+            serde_json::from_str(&stored.document).map_err(|error| corrupt(id, error))?;
+        let group = Group::new(slot, id, stored.meta, &attributes, OrdSet::new())
+            .map_err(|error| corrupt(id, error))?;
+        groups.push((tenant, group));
+        Ok(())
+    })?;
+    let mut gone = Vec::new();
+    let mut at = 0;
+    each(
+        connection,
+        "SELECT group_slot, member_slot FROM members ORDER BY group_slot, member_slot",
+        |row| {
+            let slot = Slot(row.get(0)?);
+            while groups.get(at).is_some_and(|(_, group)| group.slot < slot) {
+                at += 1;
+            }
+            match groups.get_mut(at) {
+                Some((_, group)) if group.slot == slot => {
+                    group.members.insert(Slot(row.get(1)?));
+                }
+                _ if gone.last() != Some(&slot) => gone.push(slot),
+                _ => {}
+            }
+            Ok(())
+        },
+    )?;
+    Ok((groups, gone))
+}
+
 fn resources(
     connection: &Connection,
     table: &str,
-    mut take: impl FnMut(u32, Slot, Uuid, Meta, &Attributes) -> Result<(), LoadError>,
+    mut take: impl FnMut(Stored) -> Result<(), LoadError>,
 ) -> Result<(), LoadError> {
     let sql = format!(
         "SELECT tenant, slot, id, attributes, created, modified, version FROM {table} ORDER BY slot"
     );
     each(connection, &sql, |row| {
-        let id = Uuid::from_bytes(row.get(2)?);
-        let attributes = row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?;
-        let attributes: Attributes =
-            serde_json::from_str(attributes).map_err(|error| corrupt(id, error))?;
-        let meta = Meta {
-            created: time(row.get(4)?)?,
-            modified: time(row.get(5)?)?,
-            version: row.get::<_, i64>(6)? as u64,
-        };
-        take(row.get(0)?, Slot(row.get(1)?), id, meta, &attributes)
+        let document = row.get_ref(3)?.as_str().map_err(rusqlite::Error::from)?;
+        take(Stored {
+            tenant: row.get(0)?,
+            slot: Slot(row.get(1)?),
+            id: Uuid::from_bytes(row.get(2)?),
+            meta: Meta {
+                created: time(row.get(4)?)?,
+                modified: time(row.get(5)?)?,
+                version: row.get::<_, i64>(6)? as u64,
+            },
+            document: document.into(),
+        })
     })
 }
 
