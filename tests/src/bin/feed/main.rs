@@ -1,5 +1,6 @@
 //! `make bench-feed`: from a SCIM write to thousands of proxies, and what they cost the feeder.
 
+mod front;
 mod giant;
 mod million;
 mod rates;
@@ -92,7 +93,13 @@ async fn main() -> Result<()> {
             rates::measure(&mut stage, &arguments, &mut budgets).await?;
         }
         if wanted(Part::Readers) {
-            rates::bad_readers(&mut stage, &arguments, &mut budgets).await?;
+            rates::bad_readers(
+                &mut stage,
+                &dir.path().join("front"),
+                &arguments,
+                &mut budgets,
+            )
+            .await?;
         }
         if wanted(Part::Storm) {
             storm::measure(&mut stage, &arguments, &mut budgets).await?;

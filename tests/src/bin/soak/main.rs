@@ -299,7 +299,7 @@ impl Soak {
         let mut company = self.pushing.pause().await;
         self.feeder.stop().await?;
         let file = self.backup.display().to_string();
-        self.feeder.run(&["restore", &file]).await?;
+        self.feeder.run(&["restore", "--replace", &file]).await?;
         start(&mut self.feeder).await?;
         company.restore(past);
         Ok(())
