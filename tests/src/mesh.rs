@@ -66,6 +66,7 @@ pub struct Plan {
     upstream: Option<SocketAddr>,
     alter: Alter,
     own_clocks: bool,
+    feeder: Vec<String>,
 }
 
 /// Changes Envoy's configuration.
@@ -92,6 +93,7 @@ impl Plan {
             upstream: None,
             alter: Box::new(|_| Ok(())),
             own_clocks: false,
+            feeder: Vec::new(),
         }
     }
 
@@ -189,6 +191,14 @@ impl Plan {
         }
     }
 
+    /// The feeder is started with these arguments.
+    pub fn feeder_with(self, arguments: &[&str]) -> Plan {
+        Plan {
+            feeder: arguments.iter().map(|text| (*text).to_owned()).collect(),
+            ..self
+        }
+    }
+
     /// Envoy has clocks that the story may set: [`Mesh::clocks`].
     pub fn own_clocks(self) -> Plan {
         Plan {
@@ -243,7 +253,8 @@ impl Mesh {
         let logs = Logs::new()?;
         let dir = logs.dir.path();
         let mut feeder = Feeder::new(dir)?;
-        feeder.start().await?;
+        let arguments: Vec<&str> = plan.feeder.iter().map(String::as_str).collect();
+        feeder.start_with(&arguments).await?;
         let acme = tenant(&feeder, "acme").await?;
         let globex = tenant(&feeder, "globex").await?;
         let stranger = Issuer::new("https://idp.stranger.example")?;

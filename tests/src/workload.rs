@@ -21,7 +21,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use crate::envoy::Answer;
 
 /// The name in the server's certificate.
-const SERVER: &str = "service.example";
+pub const SERVER: &str = "service.example";
 
 /// Signs for workloads of any trust domain, and for the server that they call.
 pub struct Authority {
@@ -36,6 +36,15 @@ pub struct Workload {
     config: Arc<ClientConfig>,
 }
 
+/// A certificate and its private key, as PEM.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The certificate.
+    pub certificate: String,
+    /// The key.
+    pub key: String,
+}
+
 /// A connection of a workload, which stays open.
 pub struct Connection {
     requests: SendRequest<Empty<Bytes>>,
@@ -43,6 +52,15 @@ pub struct Connection {
 
 fn key() -> Result<KeyPair> {
     Ok(KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?)
+}
+
+fn named(uris: &[&str]) -> Result<CertificateParams> {
+    let mut params = CertificateParams::default();
+    for uri in uris {
+        let uri = SanType::URI((*uri).try_into()?);
+        params.subject_alt_names.push(uri);
+    }
+    Ok(params)
 }
 
 impl Authority {
@@ -80,14 +98,23 @@ impl Authority {
         &self.server.1
     }
 
+    /// A certificate with these URIs as subject alternative names, in this order, and for the name of the server, for whoever
+    /// is one.
+    pub fn identity(&self, uris: &[&str]) -> Result<Identity> {
+        let mut params = named(uris)?;
+        params
+            .subject_alt_names
+            .push(SanType::DnsName(SERVER.try_into()?));
+        let key = key()?;
+        Ok(Identity {
+            certificate: params.signed_by(&key, &self.issuer)?.pem(),
+            key: key.serialize_pem(),
+        })
+    }
+
     /// A caller whose certificate has these URIs as subject alternative names, in this order.
     pub fn workload(&self, uris: &[&str]) -> Result<Workload> {
-        let mut params = CertificateParams::default();
-        for uri in uris {
-            params
-                .subject_alt_names
-                .push(SanType::URI((*uri).try_into()?));
-        }
+        let params = named(uris)?;
         let key = key()?;
         let certificate = params.signed_by(&key, &self.issuer)?;
         let key = PrivateKeyDer::try_from(key.serialize_der());

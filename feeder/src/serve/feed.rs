@@ -152,6 +152,8 @@ impl Connection {
         };
         let io = match TlsAcceptor::from(tls.config()).accept(io).await {
             Ok(io) => io,
+            // Whoever looks whether the port is open, and goes.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return None,
             Err(error) => {
                 tracing::warn!(%address, %error, "no TLS handshake with a client of the feed");
                 return None;

@@ -36,12 +36,33 @@ fn apply(place: &Place, file: &str) {
     place.done(&["apply", "-f", path.to_str().unwrap()]);
 }
 
-fn scope(tenant: &str, terms: &[&str], any_active: bool) -> Scope {
+pub(crate) fn scope(tenant: &str, terms: &[&str], any_active: bool) -> Scope {
     Scope {
         tenant: tenant.to_owned(),
         terms: terms.iter().map(|term| (*term).to_owned()).collect(),
         any_active,
     }
+}
+
+/// What a filter says at first; it says nothing else until the sender is dropped, and then it ends.
+pub(crate) async fn hello(
+    scope: Scope,
+) -> (mpsc::Sender<FilterMessage>, ReceiverStream<FilterMessage>) {
+    let (says, said) = mpsc::channel(1);
+    let hello = Hello {
+        format: FORMAT,
+        // Whoever it says it is.
+        node: Some(Node {
+            id: "sidecar~spiffe://cluster.local/ns/admin/sa/all".to_owned(),
+            cluster: "acme".to_owned(),
+            ..Node::default()
+        }),
+        scope: Some(scope),
+        ..Hello::default()
+    };
+    let message = Some(Said::Hello(hello));
+    says.send(FilterMessage { message }).await.unwrap();
+    (says, ReceiverStream::new(said))
 }
 
 /// A stream that has said hello.
@@ -54,21 +75,8 @@ impl Stream {
     async fn open(feeder: &Feeder, peer: &str, scope: Scope) -> Result<Stream, Status> {
         let address = format!("http://{}", feeder.address("feed"));
         let mut client = FeedClient::connect(address).await.unwrap();
-        let (says, said) = mpsc::channel(1);
-        let hello = Hello {
-            format: FORMAT,
-            // Whoever it says it is.
-            node: Some(Node {
-                id: "sidecar~spiffe://cluster.local/ns/admin/sa/all".to_owned(),
-                cluster: "acme".to_owned(),
-                ..Node::default()
-            }),
-            scope: Some(scope),
-            ..Hello::default()
-        };
-        let message = Some(Said::Hello(hello));
-        says.send(FilterMessage { message }).await.unwrap();
-        let mut request = Request::new(ReceiverStream::new(said));
+        let (says, said) = hello(scope).await;
+        let mut request = Request::new(said);
         let xfcc =
             format!("By=spiffe://cluster.local/ns/scimesh-system/sa/scimesh-feeder;URI={peer}");
         let metadata = request.metadata_mut();

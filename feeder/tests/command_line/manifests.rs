@@ -59,6 +59,12 @@ fn the_feeder_starts_with_the_environment_of_its_manifest() {
             "SCIMESH_DATA_DIR" => {
                 serve.env(name, place.data_dir());
             }
+            "SCIMESH_CONFIG" => {
+                let config = manifest("feeder/15-config.yaml", "ConfigMap");
+                let file = value.rsplit_once('/').unwrap().1;
+                let text = config["data"][file].as_str().unwrap();
+                serve.env(name, place.write("scimesh.yaml", text));
+            }
             _ => {
                 serve.env(name, value);
             }
@@ -66,5 +72,18 @@ fn the_feeder_starts_with_the_environment_of_its_manifest() {
     }
     let arguments = container["args"].as_array().unwrap().iter();
     serve.args(arguments.map(|argument| argument.as_str().unwrap()));
-    place.start_as(serve);
+    let _feeder = place.start_as(serve);
+    // The workload's policy asks for a tenant that its account may have.
+    let plugin = manifest("workload/20-wasm-plugin.yaml", "WasmPlugin");
+    let tenant = &plugin["spec"]["pluginConfig"]["tenant"];
+    let namespace = &plugin["metadata"]["namespace"];
+    let lists = "{ tenants: {}, feedAccess: [] }";
+    let lists = place.write("nobody.yaml", lists);
+    let rules = place.json(&["apply", "--dry-run", "-f", lists.to_str().unwrap()]);
+    let rule = &rules["changes"][0]["rule"];
+    let peer = format!(
+        "spiffe://cluster.local/ns/{}/sa/*",
+        namespace.as_str().unwrap()
+    );
+    assert_eq!((&rule["peer"], &rule["tenants"][0]), (&peer.into(), tenant));
 }

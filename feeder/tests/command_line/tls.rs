@@ -9,7 +9,6 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair,
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use scimesh_proto::wire::v1::FilterMessage;
 use scimesh_proto::wire::v1::feed_client::FeedClient;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 use tonic::{Code, Request, Status};
@@ -17,6 +16,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::access::{hello, scope};
 use crate::feeder::{Feeder, Place, exchange, stderr};
 
 struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -141,6 +141,16 @@ const APP: &str = "spiffe://td/ns/shop/sa/app";
 
 /// The feed with mutual TLS, and a rule for [`APP`].
 fn mutual(place: &Place, servers: &Authority, clients: &Authority) -> Feeder {
+    mutual_within(place, servers, clients, &[])
+}
+
+/// The same with these limits.
+fn mutual_within(
+    place: &Place,
+    servers: &Authority,
+    clients: &Authority,
+    limits: &[&str],
+) -> Feeder {
     let (cert, key) = identity(place, servers);
     let rules = format!("{{ tenants: {{}}, feedAccess: [{{ peer: {APP}, tenants: [corp] }}] }}");
     let mut serve = place.serve();
@@ -151,6 +161,9 @@ fn mutual(place: &Place, servers: &Authority, clients: &Authority) -> Feeder {
     serve
         .arg("--config")
         .arg(place.write("access.yaml", &rules));
+    for limit in limits {
+        serve.arg("--feed-limit").arg(limit);
+    }
     place.start_as(serve)
 }
 
@@ -225,8 +238,9 @@ async fn new_certificates_are_served_with_and_an_open_stream_does_not_notice() {
     let expiry = "scimesh_feeder_tls_certificate_expiry_timestamp_seconds{server=\"feed\"}";
     assert!(metric(&feeder, expiry).unwrap() > 1e9);
     let mut client = FeedClient::new(channel(&feeder, &old, Some(clients.issue_for(&[APP]))));
-    let silent = tokio_stream::pending::<FilterMessage>();
-    let mut stream = client.stream(silent).await.unwrap().into_inner();
+    let (_says, said) = hello(scope("corp", &[], false)).await;
+    let mut stream = client.stream(said).await.unwrap().into_inner();
+    assert!(stream.message().await.unwrap().is_some());
 
     // Half of it changes nothing, and is told.
     let (cert, key) = new.issue();
@@ -263,6 +277,31 @@ async fn new_certificates_are_served_with_and_an_open_stream_does_not_notice() {
 }
 
 #[tokio::test]
+async fn one_identity_has_no_more_connections_than_its_share() {
+    let place = Place::new();
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let feeder = mutual_within(&place, &servers, &clients, &["connections-per-peer=1"]);
+    let mut first = FeedClient::new(channel(&feeder, &servers, Some(clients.issue_for(&[APP]))));
+    let (says, said) = hello(scope("corp", &[], false)).await;
+    let mut stream = first.stream(said).await.unwrap().into_inner();
+    assert!(stream.message().await.unwrap().is_some());
+
+    let app = || Some(clients.issue_for(&[APP]));
+    assert!(opens(&feeder, &servers, app()).await.is_err());
+    let other = Some(clients.issue_for(&["spiffe://td/ns/shop/sa/other"]));
+    let other = opens(&feeder, &servers, other).await.unwrap_err();
+    assert_eq!(other.code(), Code::PermissionDenied, "it was heard");
+    let log = place.log();
+    assert!(log.contains("the limit is connections-per-peer"), "{log}");
+
+    drop((says, stream, first));
+    until("room again", async || {
+        opens(&feeder, &servers, app()).await.is_ok()
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_connection_lasts_no_longer_than_its_certificate() {
     let place = Place::new();
     let (servers, clients) = (Authority::new(), Authority::new());
@@ -277,8 +316,9 @@ async fn a_connection_lasts_no_longer_than_its_certificate() {
     let identity = (cert.pem(), key.serialize_pem());
 
     let mut client = FeedClient::new(channel(&feeder, &servers, Some(identity)));
-    let silent = tokio_stream::pending::<FilterMessage>();
-    let mut stream = client.stream(silent).await.unwrap().into_inner();
+    let (_says, said) = hello(scope("corp", &[], false)).await;
+    let mut stream = client.stream(said).await.unwrap().into_inner();
+    assert!(stream.message().await.unwrap().is_some());
     let ended = tokio::time::timeout(Duration::from_secs(20), stream.message()).await;
     assert!(ended.unwrap().is_err());
 }
