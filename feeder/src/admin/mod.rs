@@ -1,18 +1,21 @@
 //! Administration: what an operator tells the running feeder, over a Unix socket in its data directory.
 //!
 //! ```text
-//! cli -> client ==admin.sock==> router -> reconcile, dump, explain -> ledger
+//! cli -> client ==admin.sock==> router -> reconcile, dump, explain, brakes -> ledger
 //! ```
 //!
 //! Who may connect is the file system's to say (`data_dir`). Nothing here is reachable over TCP.
 
+mod brakes;
 pub mod client;
 mod dump;
 mod explain;
 pub mod explanation;
 mod reconcile;
 mod router;
+mod shift;
 pub mod wire;
 
+pub use brakes::Brakes;
 pub use reconcile::reconcile;
 pub use router::router;

@@ -12,6 +12,7 @@ use axum::routing::post;
 use jiff::{SignedDuration, Timestamp};
 use scimesh_proto::binding::{Attribute, Binding, Pin, Source, Voucher};
 
+use super::brakes::{self, Brakes};
 use super::explanation::{Explain, ExplainToken};
 use super::wire::{self, Command};
 use super::{dump, explain, reconcile};
@@ -23,7 +24,7 @@ use crate::ledger::{Committed, Failed, Ledger, Unavailable};
 const MAX_BODY_BYTES: usize = 32 << 20;
 
 /// Why a command is not done, and the status that says so.
-struct Denied(StatusCode, String);
+pub(super) struct Denied(pub(super) StatusCode, pub(super) String);
 
 impl IntoResponse for Denied {
     fn into_response(self) -> Response {
@@ -43,6 +44,8 @@ impl From<Refused> for Denied {
             Refused::TenantExists(_)
             | Refused::IssuerTaken { .. }
             | Refused::TrustDomainTaken { .. }
+            | Refused::Frozen(_)
+            | Refused::NotFrozen(_)
             | Refused::ExtensionInUse { .. } => StatusCode::CONFLICT,
             _ => StatusCode::BAD_REQUEST,
         };
@@ -83,10 +86,11 @@ impl From<JsonRejection> for Denied {
     }
 }
 
-type Done<C> = Result<Json<<C as Command>::Answer>, Denied>;
+pub(super) type Done<C> = Result<Json<<C as Command>::Answer>, Denied>;
 
 /// Everything that the command line can ask of the feeder.
-pub fn router(ledger: Ledger) -> Router {
+pub fn router(brakes: Brakes) -> Router {
+    let ledger = brakes.ledger.clone();
     Router::new()
         .route(wire::CreateTenant::PATH, post(create_tenant))
         .route(wire::ListTenants::PATH, post(list_tenants))
@@ -106,6 +110,7 @@ pub fn router(ledger: Ledger) -> Router {
         .route(wire::Dump::PATH, post(dump))
         .route(Explain::PATH, post(explain_request))
         .route(ExplainToken::PATH, post(explain_token))
+        .merge(brakes::router(brakes))
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(ledger)
@@ -120,7 +125,7 @@ async fn unknown() -> Denied {
 }
 
 /// A body that is no such command is refused in the words of every other refusal.
-type Asked<C> = Result<Json<C>, JsonRejection>;
+pub(super) type Asked<C> = Result<Json<C>, JsonRejection>;
 
 async fn create_tenant(
     ledger: State<Ledger>,
@@ -495,6 +500,7 @@ fn tenant_row(directory: &Directory, tenant: &Tenant) -> wire::TenantRow {
         groups: tenant.group_count(),
         bindings: tenant.bindings().count(),
         tokens: directory.tokens_of(tenant.name()).count(),
+        frozen: directory.frozen(tenant.name()).map(brakes::frozen_row),
     }
 }
 
@@ -509,7 +515,7 @@ fn expiry(created: Timestamp, seconds: u64) -> Result<Timestamp, Denied> {
 }
 
 /// RFC 3339, to the second.
-fn text(time: Timestamp) -> String {
+pub(super) fn text(time: Timestamp) -> String {
     format!("{time:.0}")
 }
 

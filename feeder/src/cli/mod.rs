@@ -2,14 +2,17 @@
 //! command to the running feeder, prints the answer, and chooses the exit status. It knows no directory and no store.
 
 mod apply;
+mod backup;
 mod binding;
 mod dump;
 mod explain;
 mod extension;
+mod freeze;
 mod hold;
 mod log;
 mod output;
 mod policy;
+mod restore;
 mod serve;
 mod tenant;
 mod token;
@@ -27,7 +30,7 @@ use crate::admin::client::{Client, Failed};
 #[command(name = "scimesh", version, propagate_version = true)]
 #[command(
     after_help = "Every flag has an environment variable: SCIMESH_ and its name, as in SCIMESH_DATA_DIR.
-Exit status: 0 done, 1 refused or failed, 2 usage, 3 no feeder is running there."
+Exit status: 0 done, 1 refused or failed, 2 usage, 3 no feeder is running there, 4 only shown, not done."
 )]
 pub struct Cli {
     /// The feeder's data directory; commands find the running feeder by it
@@ -68,6 +71,14 @@ enum Command {
     Explain(Box<explain::ExplainArgs>),
     /// Bring tenants, bindings and extensions to what a file says, in one change
     Apply(apply::ApplyArgs),
+    /// Publish nothing of a tenant that is stored from now on
+    Freeze(freeze::FreezeArgs),
+    /// Show whom it concerns to publish what was held back, and with --yes do it
+    Unfreeze(freeze::UnfreezeArgs),
+    /// Write all that the running feeder has into a file
+    Backup(backup::BackupArgs),
+    /// Put a backup back, or accept a database that is an old copy, while no feeder runs there
+    Restore(restore::RestoreArgs),
     /// Check, test and size policies; needs no feeder
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -86,6 +97,9 @@ const REFUSED: u8 = 1;
 /// Nobody to give the command to. (2 is clap's: wrong usage.)
 const NO_FEEDER: u8 = 3;
 
+/// Nothing was done: it was only shown what would be.
+const ONLY_SHOWN: u8 = 4;
+
 /// The program.
 pub fn main() -> ExitCode {
     match Cli::parse().run() {
@@ -97,6 +111,7 @@ pub fn main() -> ExitCode {
             }
             ExitCode::from(match error.downcast_ref() {
                 Some(Failed::NoFeeder { .. }) => NO_FEEDER,
+                _ if error.is::<freeze::OnlyShown>() => ONLY_SHOWN,
                 _ => REFUSED,
             })
         }
@@ -122,6 +137,10 @@ impl Cli {
                 Command::Dump(args) => args.run(&client).await?,
                 Command::Explain(args) => args.run(&client).await?,
                 Command::Apply(args) => args.run(&client).await?,
+                Command::Freeze(args) => args.run(&client).await?,
+                Command::Unfreeze(args) => args.run(&client).await?,
+                Command::Backup(args) => args.run(&client).await?,
+                Command::Restore(args) => args.run(&self.data_dir)?,
                 Command::Policy(command) => command.run()?,
             }
             anyhow::Ok(None)

@@ -1,7 +1,7 @@
 //! One stream as a filter meets it: the real replica at one end, a ledger over a database at the other.
 
+use jiff::Timestamp;
 use scimesh_proto::binding::{Attribute, Binding, Source};
-use scimesh_proto::position::Proof;
 use scimesh_proto::replica::{HighWater, Received, Replica};
 use scimesh_proto::scope::Term;
 use serde_json::json;
@@ -124,6 +124,14 @@ impl Feeder {
             draft.change_members("corp", group, &[MemberChange::Add(ids)])
         })
         .await;
+    }
+
+    /// What this feeder would issue after one more change.
+    fn ahead(&self) -> Position {
+        let directory = self.feed.ledger.directory();
+        let mut draft = Draft::new(&directory, Timestamp::UNIX_EPOCH);
+        draft.create_tenant("later").unwrap();
+        draft.finish().directory.position()
     }
 
     fn position(&self) -> Position {
@@ -397,14 +405,7 @@ async fn a_proved_revision_that_is_not_stored_ends_all_renewals() {
     let feeder = Feeder::start().await;
     let mut witness = Filter::current(&feeder).await;
     // The filter was ahead when the database was copied back.
-    let directory = feeder.feed.ledger.directory();
-    let key = &directory.keys().proof;
-    let history = directory.history();
-    let ahead = Position {
-        revision: directory.revision() + 5,
-        proof: Proof(key.proof(&history, directory.revision() + 5)),
-        history,
-    };
+    let ahead = feeder.ahead();
     let filter = Filter::open(&feeder, replica());
     let mut hello = replica().hello(v1::Node::default());
     hello.held = Some((&ahead).into());
@@ -424,11 +425,7 @@ async fn a_proved_revision_that_is_not_stored_ends_all_renewals() {
 async fn an_ack_can_prove_it_too() {
     let feeder = Feeder::start().await;
     let filter = Filter::current(&feeder).await;
-    let directory = feeder.feed.ledger.directory();
-    let mut ahead = directory.position();
-    ahead.revision += 1;
-    ahead.proof = Proof(directory.keys().proof.proof(&ahead.history, ahead.revision));
-    filter.ack(ahead).await;
+    filter.ack(feeder.ahead()).await;
     assert_eq!(filter.ends().await, Code::FailedPrecondition);
     assert!(feeder.feed.rolled_back());
 }
