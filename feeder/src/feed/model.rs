@@ -75,6 +75,10 @@ enum Write {
     EndHolds(usize),
     /// The operator ends the hold of a name that somebody has lost.
     EndHold(usize),
+    /// The operator holds back whatever comes next.
+    Freeze,
+    /// And lets it go.
+    Unfreeze,
     /// The filter catches up here.
     Follow,
 }
@@ -95,6 +99,7 @@ fn write() -> impl Strategy<Value = Write> {
         2 => prop::collection::vec(one_write(), 2..6).prop_map(Write::Bulk),
         1 => (1..30_i64).prop_map(Write::Wait),
         1 => prop_oneof![Just(1), Just(1000)].prop_map(Write::EndHolds),
+        1 => prop_oneof![Just(Write::Freeze), Just(Write::Unfreeze)],
     ]
 }
 
@@ -323,6 +328,12 @@ fn apply(draft: &mut Draft, write: &Write) -> Result<(), Refused> {
                 draft.delete_group(TENANT, id)?;
             }
         }
+        Write::Freeze => {
+            draft.freeze(TENANT)?;
+        }
+        Write::Unfreeze => {
+            draft.unfreeze(TENANT)?;
+        }
         Write::Bulk(_) | Write::Wait(_) | Write::Follow => {}
     }
     Ok(())
@@ -353,7 +364,7 @@ impl Had {
 }
 
 /// What has been lost, and when last. Kept by comparing who has what before and after each write, with no regard for what the write was.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Losses(BTreeMap<Had, Timestamp>);
 
 impl Losses {
@@ -678,6 +689,7 @@ proptest! {
         let mut highest = HighWater::default();
         let mut losses = Losses::default();
         let mut now = Timestamp::UNIX_EPOCH;
+        let mut frozen = None;
         for write in &writes {
             if let Write::Wait(hours) = write {
                 now += SignedDuration::from_hours(*hours);
@@ -686,6 +698,11 @@ proptest! {
             let before = (directory.revision(), naive(&directory, &losses, &scope));
             if carry_out(&mut draft, write, &mut losses).is_ok() {
                 directory = draft.finish().directory;
+                match write {
+                    Write::Freeze => frozen = Some((directory.clone(), losses.clone())),
+                    Write::Unfreeze => frozen = None,
+                    _ => {}
+                }
                 standing = Arc::new(standing.advance(Arc::new(directory.clone())));
             }
             let fresh = Standing::read(Arc::new(directory.clone()), scope.clone());
@@ -707,7 +724,11 @@ proptest! {
                 }
             }
             let snapshot = replica.snapshot().unwrap();
-            let (states, entries) = naive(&directory, &losses, &scope);
+            let (published, lost) = match &frozen {
+                Some((then, lost)) => (then, lost),
+                None => (&directory, &losses),
+            };
+            let (states, entries) = naive(published, lost, &scope);
             let followed: BTreeMap<_, _> =
                 snapshot.entries().map(|(subject, terms)| (subject, terms.clone())).collect();
             prop_assert_eq!(followed, entries);

@@ -18,7 +18,7 @@ use super::*;
 use crate::directory::{Draft, MemberChange, Refused};
 use crate::feed::admission::Admission;
 use crate::feed::{Limits, Peer, PeerMode};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Writer};
 use crate::metrics::{CommitMetrics, FeedMetrics};
 use crate::store::Store;
 
@@ -29,7 +29,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 struct Feeder {
     feed: Arc<Feed>,
     group: Uuid,
-    _dir: TempDir,
+    dir: TempDir,
+    writer: Writer,
 }
 
 impl Feeder {
@@ -48,22 +49,7 @@ impl Feeder {
     }
 
     async fn with(patience: Patience) -> Feeder {
-        let dir = tempfile::tempdir().unwrap();
-        let (store, directory) = Store::open(dir.path()).unwrap();
-        let (ledger, _) = Ledger::start(store, directory, CommitMetrics::default()).unwrap();
-        let limits = Limits::default();
-        let metrics = FeedMetrics::default();
-        let feed = Feed::new(ledger, PeerMode::Loopback, limits, metrics);
-        let feed = Arc::new(Feed {
-            admission: Admission::new(2),
-            patience,
-            ..feed
-        });
-        let mut feeder = Feeder {
-            feed,
-            group: Uuid::nil(),
-            _dir: dir,
-        };
+        let mut feeder = Feeder::on(tempfile::tempdir().unwrap(), Uuid::nil(), patience);
         let binding = Binding {
             source: Source::Token {
                 issuer: "https://idp.example".into(),
@@ -88,6 +74,26 @@ impl Feeder {
             })
             .await;
         feeder
+    }
+
+    /// On a database that may be there already.
+    fn on(dir: TempDir, group: Uuid, patience: Patience) -> Feeder {
+        let (store, directory) = Store::open(dir.path()).unwrap();
+        let (ledger, writer) = Ledger::start(store, directory, CommitMetrics::default()).unwrap();
+        let limits = Limits::default();
+        let metrics = FeedMetrics::default();
+        let feed = Feed::new(ledger, PeerMode::Loopback, limits, metrics);
+        let feed = Arc::new(Feed {
+            admission: Admission::new(2),
+            patience,
+            ..feed
+        });
+        Feeder {
+            feed,
+            group,
+            dir,
+            writer,
+        }
     }
 
     async fn write<T: Send + 'static>(
@@ -669,3 +675,5 @@ async fn whoever_reads_nothing_is_let_go() {
     let ended = ended.expect("it is waited for").unwrap().unwrap_err();
     assert_eq!(ended.code(), Code::DeadlineExceeded);
 }
+
+mod brakes;
