@@ -34,7 +34,11 @@ impl Directory {
         let tenants = tenants.values().flat_map(|tenant| of_tenant(tenant));
         let proved = proved.iter().map(|revision| Row::Proved(*revision));
         let access = std::iter::once(Row::FeedAccess(feed_access.clone()));
-        tenants.chain(access).chain(tokens).chain(frozen).chain(proved)
+        tenants
+            .chain(access)
+            .chain(tokens)
+            .chain(frozen)
+            .chain(proved)
     }
 }
 
