@@ -205,7 +205,7 @@ impl Session {
                     let sent = stream.last_ping.at;
                     let held = replica.snapshot().map(|snapshot| *snapshot.position());
                     match held {
-                        Some(held) if held == position => lease.renew(sent),
+                        Some(held) if held.is_at(&position) => lease.renew(sent),
                         _ => stream.awaited = Some((position, sent)),
                     }
                 }

@@ -110,7 +110,10 @@ async fn an_old_copy_that_was_written_on_renews_no_lease_until_it_is_accepted() 
     mesh.await_status("/payments", Some(&alices), 403).await?;
     // The whole fleet is away while the old copy goes past what it knows.
     mesh.envoy.process().signal(rustix::process::Signal::STOP)?;
-    mesh.feeder.stop().await?;
+    mesh.feeder.kill()?;
+    for log in ["scimesh.db", "scimesh.db-wal"] {
+        let _ = std::fs::remove_file(mesh.feeder.data_dir().join(log));
+    }
     std::fs::write(&database, copy)?;
     mesh.feeder.start().await?;
     for number in 0..5 {
