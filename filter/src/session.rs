@@ -207,7 +207,7 @@ impl Session {
                     let sent = stream.last_ping;
                     let held = replica.snapshot().map(|snapshot| *snapshot.position());
                     match held {
-                        Some(held) if held == position => lease.renew_for(sent.at, sent.lease),
+                        Some(held) if held.is_at(&position) => lease.renew_for(sent.at, sent.lease),
                         _ => stream.awaited = Some((position, sent)),
                     }
                 }

@@ -172,13 +172,14 @@ impl Key {
         self.part(Domain::Term, &[term.as_str().as_bytes(), &[state as u8]])
     }
 
-    /// The proof that this revision was issued. Made with a key of the feeder's own, not the one that filters hold.
-    pub fn proof(&self, history: &History, revision: u64) -> [u8; 16] {
+    /// The proof that this revision was issued, by this run of a feeder. Made with a key of the feeder's own, not the one that filters hold.
+    pub fn proof(&self, history: &History, run: &[u8], revision: u64) -> [u8; 16] {
         self.hash(
             Domain::Proof,
             &[
                 &history.generation.to_le_bytes(),
                 &history.id,
+                run,
                 &revision.to_le_bytes(),
             ],
         )
@@ -312,17 +313,18 @@ mod tests {
     }
 
     #[test]
-    fn a_proof_is_of_one_revision_of_one_history() {
+    fn a_proof_is_of_one_revision_of_one_run_in_one_history() {
         let key = Key::new([7; 32]);
         let history = |generation, id| History {
             generation,
             id: [id; 16],
         };
-        let proof = key.proof(&history(1, 1), 5);
-        assert_ne!(proof, key.proof(&history(1, 1), 6));
-        assert_ne!(proof, key.proof(&history(2, 1), 5));
-        assert_ne!(proof, key.proof(&history(1, 2), 5));
-        assert_ne!(proof, Key::new([8; 32]).proof(&history(1, 1), 5));
+        let proof = key.proof(&history(1, 1), b"r", 5);
+        assert_ne!(proof, key.proof(&history(1, 1), b"r", 6));
+        assert_ne!(proof, key.proof(&history(1, 1), b"s", 5));
+        assert_ne!(proof, key.proof(&history(2, 1), b"r", 5));
+        assert_ne!(proof, key.proof(&history(1, 2), b"r", 5));
+        assert_ne!(proof, Key::new([8; 32]).proof(&history(1, 1), b"r", 5));
     }
 
     #[test]

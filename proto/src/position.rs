@@ -31,6 +31,11 @@ impl Position {
     pub fn order(&self) -> (u64, u64) {
         (self.history.generation, self.revision)
     }
+
+    /// Whether it is the same revision of the same history. A feeder that has started again proves it otherwise.
+    pub fn is_at(&self, other: &Position) -> bool {
+        self.history == other.history && self.revision == other.revision
+    }
 }
 
 impl From<&Position> for v1::Position {

@@ -92,6 +92,15 @@ impl Feeder {
 
     /// The same with more arguments.
     pub async fn start_with(&mut self, arguments: &[&str]) -> Result<()> {
+        self.start_until("readyz", arguments).await
+    }
+
+    /// Starts it and waits until it is there, ready or not.
+    pub async fn start_unready(&mut self) -> Result<()> {
+        self.start_until("healthz", &[]).await
+    }
+
+    async fn start_until(&mut self, probe: &str, arguments: &[&str]) -> Result<()> {
         let (scim, feed, admin) = (
             self.scim.to_string(),
             self.feed.to_string(),
@@ -115,11 +124,11 @@ impl Feeder {
             &[("SCIMESH_DATA_DIR", &data_dir)],
             &self.log,
         )?;
-        let ready = format!("http://{admin}/readyz");
+        let ready = format!("http://{admin}/{probe}");
         eventually("the feeder to be ready", self.patience, async || {
             process.check()?;
             let status = reqwest::get(&ready).await?.status();
-            ensure!(status.is_success(), "/readyz answers {status}");
+            ensure!(status.is_success(), "/{probe} answers {status}");
             Ok(())
         })
         .await?;

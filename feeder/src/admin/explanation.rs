@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::wire::Command;
+use super::wire::{Command, FrozenRow};
 use crate::config::BindingForm;
 
 /// Asks why a request is allowed or refused now.
@@ -87,6 +87,9 @@ pub struct Explained {
     pub generation: u64,
     /// The newest durable change in it.
     pub revision: u64,
+    /// How the tenant is frozen, if it is: all of this is by what was so then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<FrozenRow>,
     /// What was asked for.
     pub request: Requested,
     /// Its path as rules see it; none if it has none.
@@ -310,6 +313,9 @@ pub struct ExplainedToken {
 pub struct InTenant {
     /// Which.
     pub tenant: String,
+    /// How it is frozen, if it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<FrozenRow>,
     /// Whom.
     #[serde(flatten)]
     pub naming: Naming,

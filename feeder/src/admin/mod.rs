@@ -1,12 +1,13 @@
 //! Administration: what an operator tells the running feeder, over a Unix socket in its data directory.
 //!
 //! ```text
-//! cli -> client ==admin.sock==> router -> reconcile, dump, explain -> ledger
+//! cli -> client ==admin.sock==> router -> reconcile, dump, explain, brakes -> ledger
 //!                                     '--> fleet
 //! ```
 //!
 //! Who may connect is the file system's to say (`data_dir`). Nothing here is reachable over TCP.
 
+mod brakes;
 pub mod client;
 mod dump;
 mod explain;
@@ -14,8 +15,10 @@ pub mod explanation;
 mod fleet;
 mod reconcile;
 mod router;
+mod shift;
 pub mod status;
 pub mod wire;
 
+pub use brakes::Brakes;
 pub use reconcile::reconcile;
 pub(crate) use router::router;

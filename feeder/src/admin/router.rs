@@ -11,6 +11,7 @@ use axum::routing::post;
 use jiff::{SignedDuration, Timestamp};
 use scimesh_proto::binding::{Attribute, Binding, Pin, Source, Voucher};
 
+use super::brakes::{self, Brakes};
 use super::explanation::{Explain, ExplainToken};
 use super::status::{Status, WhoApplied};
 use super::wire::{self, Command};
@@ -44,6 +45,8 @@ impl From<Refused> for Denied {
             Refused::TenantExists(_)
             | Refused::IssuerTaken { .. }
             | Refused::TrustDomainTaken { .. }
+            | Refused::Frozen(_)
+            | Refused::NotFrozen(_)
             | Refused::ExtensionInUse { .. } => StatusCode::CONFLICT,
             _ => StatusCode::BAD_REQUEST,
         };
@@ -103,10 +106,11 @@ pub(super) type Done<C> = Result<Json<<C as Command>::Answer>, Denied>;
 
 /// Everything that the command line can ask of the feeder. `unready` says why it should get no traffic, if so.
 pub(crate) fn router(
-    ledger: Ledger,
-    feed: FeedService,
+    brakes: Brakes,
     unready: Arc<dyn Fn() -> Option<String> + Send + Sync>,
 ) -> Router {
+    let ledger = brakes.ledger.clone();
+    let feed = brakes.feed.clone();
     Router::new()
         .route(Status::PATH, post(fleet::status))
         .route(WhoApplied::PATH, post(fleet::who_applied))
@@ -128,6 +132,7 @@ pub(crate) fn router(
         .route(wire::Dump::PATH, post(dump))
         .route(Explain::PATH, post(explain_request))
         .route(ExplainToken::PATH, post(explain_token))
+        .merge(brakes::router(brakes))
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(Running {
@@ -517,6 +522,7 @@ fn tenant_row(directory: &Directory, tenant: &Tenant) -> wire::TenantRow {
         groups: tenant.group_count(),
         bindings: tenant.bindings().count(),
         tokens: directory.tokens_of(tenant.name()).count(),
+        frozen: directory.frozen(tenant.name()).map(brakes::frozen_row),
     }
 }
 
@@ -531,7 +537,7 @@ fn expiry(created: Timestamp, seconds: u64) -> Result<Timestamp, Denied> {
 }
 
 /// RFC 3339, to the second.
-fn text(time: Timestamp) -> String {
+pub(super) fn text(time: Timestamp) -> String {
     format!("{time:.0}")
 }
 

@@ -4,6 +4,8 @@
 //! Both sides have these types from here, so neither can misread the other. Tokens travel in [`CreatedToken`] alone, which
 //! has no `Debug` for that reason.
 
+use std::path::PathBuf;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -72,6 +74,98 @@ pub struct TenantRow {
     pub bindings: usize,
     /// How many tokens, expired ones included.
     pub tokens: usize,
+    /// How it is frozen, if it is: the numbers above are of what is stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<FrozenRow>,
+}
+
+/// How a tenant is frozen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FrozenRow {
+    /// The last revision of which its filters have everything.
+    pub revision: u64,
+    /// Since when: RFC 3339.
+    pub since: String,
+    /// What was published could not be read again: nobody is.
+    pub lost: bool,
+}
+
+/// Writes all that the feeder has into a file.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Backup {
+    /// Where to: an absolute path, of a file that is not there.
+    pub file: PathBuf,
+}
+
+impl Command for Backup {
+    const PATH: &'static str = "/backup";
+    type Answer = BackedUp;
+}
+
+/// What a [`Backup`] wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackedUp {
+    /// Of the history that it is of.
+    pub generation: u64,
+    /// The newest change in it.
+    pub revision: u64,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// Holds back whatever changes in a tenant from now on.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Freeze {
+    /// Which.
+    pub tenant: String,
+}
+
+impl Command for Freeze {
+    const PATH: &'static str = "/freeze";
+    type Answer = FrozenRow;
+}
+
+/// Publishes what was held back, or shows what that would do.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Unfreeze {
+    /// Of which tenant.
+    pub tenant: String,
+    /// False: only show it.
+    pub really: bool,
+}
+
+impl Command for Unfreeze {
+    const PATH: &'static str = "/unfreeze";
+    type Answer = Unfrozen;
+}
+
+/// What an [`Unfreeze`] changes, by what proxies ask for now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unfrozen {
+    /// How it was frozen.
+    pub frozen: FrozenRow,
+    /// Scopes of the tenant that proxies follow now; terms of no others are counted.
+    pub scopes: usize,
+    /// The terms that somebody gains or loses, or that resolve otherwise.
+    pub terms: Vec<TermShift>,
+    /// At which it was done; none: it was only shown.
+    pub revision: Option<u64>,
+}
+
+/// What becomes of one term.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TermShift {
+    /// As policies write it; `active` for being known as an active user at all.
+    pub term: String,
+    /// How many users get it.
+    pub gain: usize,
+    /// How many users lose it.
+    pub lose: usize,
+    /// What it resolves to as long as the tenant is frozen: `found`, `missing` or `ambiguous`.
+    pub from: String,
+    /// And then.
+    pub to: String,
 }
 
 /// Deletes a tenant with all that is its own.

@@ -2,14 +2,17 @@
 //! command to the running feeder, prints the answer, and chooses the exit status. It knows no directory and no store.
 
 mod apply;
+mod backup;
 mod binding;
 mod dump;
 mod explain;
 mod extension;
+mod freeze;
 mod hold;
 mod log;
 mod output;
 mod policy;
+mod restore;
 mod serve;
 mod status;
 mod tenant;
@@ -29,7 +32,7 @@ use status::NotEverywhere;
 #[command(name = "scimesh", version, propagate_version = true)]
 #[command(
     after_help = "Every flag has an environment variable: SCIMESH_ and its name, as in SCIMESH_DATA_DIR.
-Exit status: 0 done, 1 refused or failed, 2 usage, 3 no feeder is running there; 4 and 5: see status --help."
+Exit status: 0 done, 1 refused or failed, 2 usage, 3 no feeder is running there; 4 and 5: see status --help; 6 only shown, not done."
 )]
 pub struct Cli {
     /// The feeder's data directory; commands find the running feeder by it
@@ -72,6 +75,14 @@ enum Command {
     Explain(Box<explain::ExplainArgs>),
     /// Bring tenants, bindings and extensions to what a file says, in one change
     Apply(apply::ApplyArgs),
+    /// Publish nothing of a tenant that is stored from now on
+    Freeze(freeze::FreezeArgs),
+    /// Show whom it concerns to publish what was held back, and with --yes do it
+    Unfreeze(freeze::UnfreezeArgs),
+    /// Write all that the running feeder has into a file
+    Backup(backup::BackupArgs),
+    /// Put a backup back, or accept a database that is an old copy, while no feeder runs there
+    Restore(restore::RestoreArgs),
     /// Check, test and size policies; needs no feeder
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
@@ -93,6 +104,8 @@ const NO_FEEDER: u8 = 3;
 const PENDING: u8 = 4;
 /// `status --revision`: whether every filter has applied it can't be known yet.
 const UNKNOWN: u8 = 5;
+/// Nothing was done: it was only shown what would be.
+const ONLY_SHOWN: u8 = 6;
 
 /// The program.
 pub fn main() -> ExitCode {
@@ -113,6 +126,7 @@ fn exit_status(error: &anyhow::Error) -> u8 {
         (Some(Failed::NoFeeder { .. }), _) => NO_FEEDER,
         (_, Some(NotEverywhere::Pending(_))) => PENDING,
         (_, Some(NotEverywhere::Unknown(_))) => UNKNOWN,
+        _ if error.is::<freeze::OnlyShown>() => ONLY_SHOWN,
         _ => REFUSED,
     }
 }
@@ -137,6 +151,10 @@ impl Cli {
                 Command::Dump(args) => args.run(&client).await?,
                 Command::Explain(args) => args.run(&client).await?,
                 Command::Apply(args) => args.run(&client).await?,
+                Command::Freeze(args) => args.run(&client).await?,
+                Command::Unfreeze(args) => args.run(&client).await?,
+                Command::Backup(args) => args.run(&client).await?,
+                Command::Restore(args) => args.run(&self.data_dir)?,
                 Command::Policy(command) => command.run()?,
             }
             anyhow::Ok(None)

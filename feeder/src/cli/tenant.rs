@@ -48,7 +48,7 @@ impl TenantCommand {
             }
             TenantCommand::List { name, output } => {
                 let rows = client.call(&ListTenants { name }).await?;
-                let head = ["NAME", "USERS", "GROUPS", "BINDINGS", "TOKENS"];
+                let head = ["NAME", "USERS", "GROUPS", "BINDINGS", "TOKENS", "FROZEN"];
                 output.output.rows(&rows, head, |row| {
                     [
                         row.name.clone(),
@@ -56,6 +56,9 @@ impl TenantCommand {
                         row.groups.to_string(),
                         row.bindings.to_string(),
                         row.tokens.to_string(),
+                        row.frozen.as_ref().map_or(String::new(), |frozen| {
+                            format!("at revision {} since {}", frozen.revision, frozen.since)
+                        }),
                     ]
                 })?;
             }

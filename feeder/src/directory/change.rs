@@ -105,6 +105,11 @@ impl ChangeLog {
         }
     }
 
+    /// The oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Change>> {
+        self.changes.iter()
+    }
+
     /// The revision of the oldest change that is kept.
     pub(crate) fn oldest(&self) -> Option<u64> {
         self.changes.front().map(|change| change.revision)

@@ -63,9 +63,9 @@ pub(super) fn meant(binding: &Binding, name: &Name) -> Option<Arc<str>> {
 }
 
 impl Resolved {
-    /// Resolves `scope`. A tenant that does not exist is an empty one without bindings.
+    /// Resolves `scope` in what is published. A tenant that does not exist is an empty one without bindings.
     pub fn new(directory: &Directory, scope: &Scope) -> Resolved {
-        let tenant = directory.tenant(scope.tenant()).cloned();
+        let tenant = directory.published(scope.tenant()).cloned();
         let mut targets: SlotMap<Vec<usize>> = SlotMap::default();
         let mut states = Vec::with_capacity(scope.terms().len());
         for (index, term) in scope.terms().iter().enumerate() {
@@ -110,7 +110,7 @@ impl Resolved {
         &self.states
     }
 
-    /// The tenant, if it exists.
+    /// The tenant as it is published, if it exists.
     pub fn tenant(&self) -> Option<&Arc<Tenant>> {
         self.tenant.as_ref()
     }
@@ -158,13 +158,18 @@ impl Resolved {
 
     /// Every entry: a user has one for each binding and name that means it alone.
     pub fn for_each(&mut self, mut each: impl FnMut(SubjectDigest, &TermSet)) {
+        self.for_each_user(|_, subject, terms| each(subject, terms));
+    }
+
+    /// The same, with the user whom each entry means.
+    pub(crate) fn for_each_user(&mut self, mut each: impl FnMut(Slot, SubjectDigest, &TermSet)) {
         let Some(tenant) = self.tenant.clone() else {
             return;
         };
         for (user, groups) in tenant.users_with_groups() {
             if let Some(terms) = self.terms_of(user, groups) {
                 for subject in self.subjects(&tenant, user) {
-                    each(subject, &terms);
+                    each(user.slot, subject, &terms);
                 }
             }
         }

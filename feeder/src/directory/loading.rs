@@ -9,8 +9,10 @@ use scimesh_proto::binding::Binding;
 use scimesh_proto::position::History;
 
 use super::change::Change;
+use super::frozen::{Frozen, Kept};
 use super::group::Group;
 use super::release::Release;
+use super::run::Run;
 use super::tenant::Tenant;
 use super::token::Token;
 use super::user::{Slot, User};
@@ -24,6 +26,8 @@ pub(crate) struct Loading {
     directory: Directory,
     tenants: HashMap<u32, Tenant>,
     tenant_of_group: HashMap<Slot, u32>,
+    frozen: Vec<(u32, u64, Timestamp, Kept)>,
+    runs: Vec<Run>,
 }
 
 impl Loading {
@@ -41,6 +45,8 @@ impl Loading {
             directory,
             tenants: HashMap::new(),
             tenant_of_group: HashMap::new(),
+            frozen: Vec::new(),
+            runs: Vec::new(),
         }
     }
 
@@ -98,6 +104,19 @@ impl Loading {
         self.directory.feed_access = Arc::new(rules);
     }
 
+    /// The tenant is frozen. Until its copy is read, it counts as frozen as it is.
+    pub(crate) fn frozen(&mut self, tenant: u32, revision: u64, since: Timestamp, kept: Kept) {
+        self.frozen.push((tenant, revision, since, kept));
+    }
+
+    pub(crate) fn run(&mut self, run: Run) {
+        self.runs.push(run);
+    }
+
+    pub(crate) fn proved(&mut self, revision: u64) {
+        self.directory.proved = Some(revision);
+    }
+
     pub(crate) fn change(&mut self, change: Change) {
         self.directory.changes.push(Arc::new(change));
     }
@@ -149,12 +168,27 @@ impl Loading {
         let Loading {
             mut directory,
             tenants,
+            frozen,
+            runs,
             ..
         } = self;
         for tenant in tenants.into_values() {
             let name = tenant.name().clone();
             directory.tenants.insert(name, Arc::new(tenant));
         }
+        for (number, revision, since, kept) in frozen {
+            let mut tenants = directory.tenants.values();
+            if let Some(tenant) = tenants.find(|tenant| tenant.number == number).cloned() {
+                let frozen = Frozen {
+                    tenant: tenant.clone(),
+                    revision,
+                    since,
+                    kept,
+                };
+                directory.frozen.insert(tenant.name().clone(), frozen);
+            }
+        }
+        directory.runs = runs.into();
         directory
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! Directory
 //!   +- tenants   name -> Tenant: users, groups, bindings, and indexes over them
+//!   +- frozen    name -> the tenant as it was when it was frozen, which is what filters go on being sent
 //!   +- tokens    hash -> Token
 //!   +- access    who may follow what of the feed
 //!   +- changes   what each of the latest revisions touched
@@ -15,12 +16,15 @@ mod change;
 mod difference;
 mod draft;
 mod entry;
+mod frozen;
 mod group;
 mod holdings;
 mod index;
 mod loading;
 mod nesting;
 mod release;
+mod rows;
+mod run;
 mod tenant;
 mod token;
 mod touched;
@@ -32,7 +36,7 @@ use std::time::Duration;
 use imbl::{HashMap, OrdMap};
 use jiff::{SignedDuration, Timestamp};
 use scimesh_proto::digest::Key;
-use scimesh_proto::position::{History, Position, Proof};
+use scimesh_proto::position::History;
 
 pub use bounds::Bounds;
 pub use change::{Change, ChangeLog, Name, Touched};
@@ -40,10 +44,13 @@ pub use difference::Difference;
 pub(crate) use draft::Made;
 pub use draft::{Draft, Refused, Row};
 pub use entry::{Content, Resolved};
+pub use frozen::{Frozen, Kept};
 pub use group::{Group, MemberChange};
 pub(crate) use loading::Loading;
 pub use nesting::MAX_DEPTH;
 pub use release::{Person, Release};
+pub use run::Issued;
+pub(crate) use run::{MAX_RUNS, Run, RunId};
 pub use tenant::{Held, Member, Tenant};
 pub use token::{Token, TokenHash};
 pub(crate) use touched::weight as touched_weight;
@@ -70,9 +77,14 @@ pub struct Directory {
     next_slot: u32,
     next_tenant: u32,
     tenants: OrdMap<Arc<str>, Arc<Tenant>>,
+    frozen: OrdMap<Arc<str>, Frozen>,
     tokens: HashMap<TokenHash, Token>,
     changes: ChangeLog,
     feed_access: Arc<Rules>,
+    /// The oldest first; the last one is under way.
+    runs: Arc<[Run]>,
+    /// A revision that a filter has proved and that is not of this database's past.
+    proved: Option<u64>,
     name_hold: SignedDuration,
     longest_lease: Duration,
 }
@@ -90,9 +102,12 @@ impl Directory {
             next_slot: 1,
             next_tenant: 1,
             tenants: OrdMap::new(),
+            frozen: OrdMap::new(),
             tokens: HashMap::new(),
             changes: ChangeLog::default(),
             feed_access: Arc::default(),
+            runs: Arc::default(),
+            proved: None,
             name_hold: DEFAULT_NAME_HOLD,
             longest_lease: Duration::ZERO,
         }
@@ -144,32 +159,12 @@ impl Directory {
         &self.keys
     }
 
-    /// Where it stands, with the proof.
-    pub fn position(&self) -> Position {
-        let revision = self.revision;
-        let proof = self.proof(revision);
-        Position {
-            history: self.history,
-            revision,
-            proof,
-        }
-    }
-
-    /// Whether this position was issued by a feeder of this database.
-    pub fn issued(&self, position: &Position) -> bool {
-        position.history == self.history && position.proof == self.proof(position.revision)
-    }
-
-    fn proof(&self, revision: u64) -> Proof {
-        Proof(self.keys.proof.proof(&self.history, revision))
-    }
-
-    /// The tenant of this name.
+    /// The tenant of this name, as it is stored. What filters are sent of it is [`published`](Self::published).
     pub fn tenant(&self, name: &str) -> Option<&Arc<Tenant>> {
         self.tenants.get(name)
     }
 
-    /// Every tenant, by name.
+    /// Every tenant, by name, as it is stored.
     pub fn tenants(&self) -> impl Iterator<Item = &Arc<Tenant>> {
         self.tenants.values()
     }

@@ -93,6 +93,11 @@ impl Tenant {
         }
     }
 
+    /// Its number in the store.
+    pub(crate) fn number(&self) -> u32 {
+        self.number
+    }
+
     /// Its name.
     pub fn name(&self) -> &Arc<str> {
         &self.name

@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use futures::Stream;
 use scimesh_proto::position::Position;
+use scimesh_proto::scope::Scope;
 use scimesh_proto::wire::v1;
 use scimesh_proto::wire::v1::feed_server::FeedServer;
 use tokio::sync::mpsc;
@@ -46,6 +47,7 @@ use scope::Scopes;
 use stream::Patience;
 
 use crate::access::Rules;
+use crate::directory::{Draft, Issued};
 use crate::fleet::Fleet;
 use crate::ledger::Ledger;
 use crate::metrics::FeedMetrics;
@@ -69,6 +71,7 @@ struct Feed {
     peers: PeerMode,
     gate: Arc<Gate>,
     metrics: FeedMetrics,
+    /// Until it is stored, which may fail.
     rolled_back: AtomicBool,
     fleet: Fleet,
 }
@@ -121,27 +124,20 @@ impl Feed {
 
     /// Where a filter that shows this position stands in this database: the revision to go on from, or none if it must
     /// start over. An error if the position can't be followed up.
-    fn place(&self, held: &Position) -> Result<Option<u64>, Status> {
+    async fn place(&self, held: &Position) -> Result<Option<u64>, Status> {
         let directory = self.ledger.directory();
         let history = directory.history();
         if held.history == history {
-            if held.revision <= directory.revision() {
-                return Ok(Some(held.revision));
-            }
-            if directory.issued(held) {
-                // A filter knows more of this history than this database: it is an old copy.
-                if !self.rolled_back.swap(true, Ordering::Relaxed) {
-                    tracing::error!(
-                        held = held.revision,
-                        stored = directory.revision(),
-                        "a filter proves a revision that this database does not have: the database is an old copy; leases are no longer renewed"
-                    );
+            return match directory.issued(held) {
+                Issued::Elsewhere => {
+                    self.prove_old(held.revision, directory.revision()).await;
+                    Err(Status::failed_precondition("this feeder's database is old"))
                 }
-                return Err(Status::failed_precondition("this feeder's database is old"));
-            }
-            return Err(Status::invalid_argument(
-                "a revision ahead, without its proof",
-            ));
+                Issued::ByNobody if held.revision > directory.revision() => Err(
+                    Status::invalid_argument("a revision ahead, without its proof"),
+                ),
+                Issued::Here | Issued::ByNobody => Ok(Some(held.revision)),
+            };
         }
         if held.history.generation >= history.generation {
             return Err(Status::failed_precondition(
@@ -151,8 +147,26 @@ impl Feed {
         Ok(None)
     }
 
+    /// A filter knows what this database does not: it is an old copy. No lease is renewed from now on; and before the filter is told anything,
+    /// that is stored, so that a restart changes nothing.
+    async fn prove_old(&self, held: u64, stored: u64) {
+        if self.rolled_back() {
+            return;
+        }
+        self.rolled_back.store(true, Ordering::Relaxed);
+        tracing::error!(
+            held,
+            stored,
+            "a filter proves a revision that is not in this database's past: the database is an old copy; leases are no longer renewed"
+        );
+        let command = move |draft: &mut Draft| Ok::<_, Infallible>(draft.prove_old(held));
+        if let Err(error) = self.ledger.commit(command).await {
+            tracing::error!(%error, "that the database is an old copy could not be stored: a restart forgets it until a filter proves it again");
+        }
+    }
+
     fn rolled_back(&self) -> bool {
-        self.rolled_back.load(Ordering::Relaxed)
+        self.rolled_back.load(Ordering::Relaxed) || self.ledger.directory().proved().is_some()
     }
 }
 
@@ -187,6 +201,11 @@ impl FeedService {
     /// How many streams are open.
     pub fn streams(&self) -> usize {
         self.streams.len()
+    }
+
+    /// The scopes of this tenant that they follow.
+    pub(crate) fn followed(&self, tenant: &str) -> Vec<Scope> {
+        self.feed.scopes.followed(tenant)
     }
 
     /// How many scopes they follow.

@@ -83,6 +83,10 @@ enum Write {
     EndHolds(usize),
     /// The operator ends the hold of a name that somebody has lost.
     EndHold(usize),
+    /// The operator holds back whatever comes next.
+    Freeze,
+    /// And lets it go.
+    Unfreeze,
     /// The filter catches up here.
     Follow,
 }
@@ -104,6 +108,7 @@ fn write() -> impl Strategy<Value = Write> {
         1 => (1..30_i64).prop_map(Write::Wait),
         1 => prop_oneof![Just(1), Just(1000)].prop_map(Write::EndHolds),
         1 => prop_oneof![Just(1), Just(3), Just(1000)].prop_map(Write::Sweep),
+        1 => prop_oneof![Just(Write::Freeze), Just(Write::Unfreeze)],
     ]
 }
 
@@ -345,6 +350,12 @@ fn apply(draft: &mut Draft, write: &Write) -> Result<(), Refused> {
                 draft.delete_group(TENANT, group.id)?;
             }
         }
+        Write::Freeze => {
+            draft.freeze(TENANT)?;
+        }
+        Write::Unfreeze => {
+            draft.unfreeze(TENANT)?;
+        }
         Write::Bulk(_) | Write::Wait(_) | Write::Follow => {}
     }
     Ok(())
@@ -375,7 +386,7 @@ impl Had {
 }
 
 /// What has been lost, and when last. Kept by comparing who has what before and after each write, with no regard for what the write was.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct Losses(BTreeMap<Had, Timestamp>);
 
 impl Losses {
@@ -754,6 +765,7 @@ proptest! {
         let mut filters = [(); 3].map(|()| Filter::new(&scope));
         let mut losses = Losses::default();
         let mut now = Timestamp::UNIX_EPOCH;
+        let mut frozen = None;
         for (write, skipped) in &writes {
             if let Write::Wait(hours) = write {
                 now += SignedDuration::from_hours(*hours);
@@ -763,6 +775,11 @@ proptest! {
             if carry_out(&mut draft, write, &mut losses).is_ok() {
                 directory = draft.finish().directory;
                 closely = Arc::new(closely.advance(Arc::new(directory.clone())));
+                match write {
+                    Write::Freeze => frozen = Some((directory.clone(), losses.clone())),
+                    Write::Unfreeze => frozen = None,
+                    _ => {}
+                }
             }
             both_directions_agree(directory.tenant(TENANT).unwrap())?;
             let fresh = Arc::new(Standing::read(Arc::new(directory.clone()), scope.clone(), Arc::default()));
@@ -780,7 +797,11 @@ proptest! {
             if !follow {
                 continue;
             }
-            let content = naive(&directory, &losses, &scope);
+            let (published, lost) = match &frozen {
+                Some((then, lost)) => (then, lost),
+                None => (&directory, &losses),
+            };
+            let content = naive(published, lost, &scope);
             for (filter, standing) in filters.iter_mut().zip([&closely, &loosely, &fresh]) {
                 runtime.block_on(filter.catch_up(standing))?;
                 prop_assert_eq!(&filter.content(content.0.len()), &content);

@@ -276,6 +276,15 @@ impl Scopes {
         feed
     }
 
+    /// Those of this tenant.
+    pub(super) fn followed(&self, tenant: &str) -> Vec<Scope> {
+        let scopes = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let followed = scopes
+            .iter()
+            .filter(|(scope, feed)| scope.tenant() == tenant && feed.strong_count() > 0);
+        followed.map(|(scope, _)| scope.clone()).collect()
+    }
+
     /// How many there are.
     pub(super) fn count(&self) -> usize {
         let scopes = self.followed.lock().unwrap_or_else(PoisonError::into_inner);

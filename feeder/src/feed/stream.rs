@@ -177,10 +177,10 @@ impl<'a> Follower<'a> {
             .transpose()
             .map_err(|e| Status::invalid_argument(format!("hello.held: {e}")))?;
         let held = match held {
-            Some(held) => feed.place(&held)?,
+            Some(held) => feed.place(&held).await?,
             None => None,
         };
-        if feed.ledger.directory().tenant(scope.tenant()).is_none() {
+        if feed.ledger.directory().published(scope.tenant()).is_none() {
             tracing::warn!(
                 tenant = scope.tenant(),
                 "a filter's policy names a tenant that does not exist; it refuses everybody"
@@ -326,7 +326,7 @@ impl<'a> Follower<'a> {
                     .ok_or_else(|| Status::invalid_argument("ack.position is missing"))?;
                 let position = Position::try_from(position)
                     .map_err(|e| Status::invalid_argument(format!("ack: {e}")))?;
-                self.feed.place(&position)?;
+                self.feed.place(&position).await?;
                 self.feed.metrics.acks.inc();
                 let acked = |way: &UnderWay| way.is_sent() && way.revision == position.revision;
                 if self.under_way.as_ref().is_some_and(acked) {

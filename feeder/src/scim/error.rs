@@ -259,6 +259,8 @@ fn refused_kind(refused: &Refused) -> (StatusCode, Option<&'static str>) {
         | Refused::InvalidTenantName(_)
         | Refused::IssuerTaken { .. } | Refused::TrustDomainTaken { .. }
         | Refused::NoSuchBinding(_)
+        | Refused::Frozen(_)
+        | Refused::NotFrozen(_)
         | Refused::NoSuchHold(_)
         | Refused::Extension(_)
         | Refused::ExtensionInUse { .. }

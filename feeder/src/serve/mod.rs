@@ -35,7 +35,7 @@ pub use exposure::{Exposed, FeedEndpoint, ScimEndpoint};
 use http::{Limits, Server};
 use probes::{Probes, WhyNot};
 
-use crate::admin;
+use crate::admin::{self, Brakes};
 use crate::config::Desired;
 use crate::data_dir::DataDir;
 use crate::feed::{FeedService, PeerMode};
@@ -46,6 +46,9 @@ use crate::tls::{self, Reloading};
 
 /// How long requests under way may take to finish when the feeder stops.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// Writing the largest directory into a file takes minutes.
+const COPY: Duration = Duration::from_secs(3600);
 
 const ADMIN: Limits = Limits {
     connections: 64,
@@ -166,11 +169,17 @@ pub async fn run(
         listener: socket.listener,
         tls: None,
         router: admin::router(
-            ledger.clone(),
-            feed.clone(),
+            Brakes {
+                ledger: ledger.clone(),
+                feed: feed.clone(),
+                data_dir: data_dir.path().into(),
+            },
             unready(ledger.clone(), feed.clone(), stop.clone()),
         ),
-        limits: ADMIN,
+        limits: Limits {
+            request: COPY,
+            ..ADMIN
+        },
         address: |_| None,
     };
     parts.spawn(part("the administration socket", admin.run(stop.clone())));

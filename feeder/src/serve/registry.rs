@@ -214,7 +214,16 @@ impl Collector for Content {
             "held_names",
             "Names held after somebody lost them",
             |tenant| tenant.release_count(),
-        )
+        )?;
+        let help = "Tenants of which nothing is published that came after this revision";
+        let mut frozen =
+            encoder.encode_descriptor("frozen_at_revision", help, None, MetricType::Gauge)?;
+        directory.all_frozen().try_for_each(|(tenant, held)| {
+            let label = Tenant {
+                tenant: tenant.to_string(),
+            };
+            ConstGauge::new(number(held.revision)).encode(frozen.encode_family(&label)?)
+        })
     }
 }
 

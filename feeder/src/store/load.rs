@@ -13,8 +13,8 @@ use scimesh_proto::position::History;
 use uuid::Uuid;
 
 use crate::directory::{
-    Attributes, Change, Directory, Group, Keys, Loading, Meta, Name, Person, Release, Slot, Token,
-    TokenHash, User,
+    Attributes, Change, Directory, Group, Kept, Keys, Loading, Meta, Name, Person, Release, Run,
+    Slot, Token, TokenHash, User,
 };
 use crate::schema::Kind;
 
@@ -169,6 +169,33 @@ pub(super) fn directory(connection: &Connection) -> Result<(Directory, Vec<Slot>
             Ok(())
         },
     )?;
+    each(
+        connection,
+        "SELECT tenant, revision, since, kept FROM frozen",
+        |row| {
+            let kept = match row.get(3)? {
+                true => Kept::Stored,
+                false => Kept::Writing,
+            };
+            let revision = row.get::<_, i64>(1)? as u64;
+            loading.frozen(row.get(0)?, revision, time(row.get(2)?)?, kept);
+            Ok(())
+        },
+    )?;
+    each(
+        connection,
+        "SELECT id, start FROM runs ORDER BY number",
+        |row| {
+            let start = row.get::<_, i64>(1)? as u64;
+            let id = row.get(0)?;
+            loading.run(Run { id, start });
+            Ok(())
+        },
+    )?;
+    each(connection, "SELECT revision FROM proved", |row| {
+        loading.proved(row.get::<_, i64>(0)? as u64);
+        Ok(())
+    })?;
     each(
         connection,
         "SELECT revision, touched FROM changes ORDER BY revision",

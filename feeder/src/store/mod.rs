@@ -4,7 +4,9 @@
 //! Ok, the transaction is on stable storage: the journal is a write-ahead log that is synced with every commit
 //! (`synchronous=FULL`). Owns the file; knows nothing of SCIM, HTTP or streams.
 
+mod copy;
 mod load;
+mod restore;
 mod write;
 
 use std::fs::{File, OpenOptions};
@@ -12,10 +14,14 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, ffi};
 use rusqlite_migration::{M, Migrations};
 
-use crate::directory::{Change, Directory, Row};
+pub use copy::{CopyError, backup, drop_frozen, keep_frozen};
+pub use restore::{Replaced, RestoreError, Restored, accept_rollback, restore};
+
+use crate::directory::{Change, Directory, Draft, Kept, Row};
 
 const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("schema.sql")),
@@ -24,6 +30,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("releases.sql")),
     M::up(include_str!("access.sql")),
     M::up(include_str!("longest_lease.sql")),
+    M::up(include_str!("brakes.sql")),
 ];
 
 /// The file's name in the data directory.
@@ -99,10 +106,15 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or makes the database in `data_dir`, which must exist, and reads the directory out of it.
+    /// Opens or makes the database in `data_dir`, which must exist, and reads the directory out of it. This begins a run of a feeder on it.
     pub fn open(data_dir: &Path) -> Result<(Store, Directory), OpenError> {
         let path = data_dir.join(FILE_NAME);
-        let (connection, directory) = open(&path)?;
+        let (mut connection, directory) = open(&path)?;
+        let directory =
+            frozen(&mut connection, directory, data_dir).map_err(|source| OpenError::Sqlite {
+                path: path.clone(),
+                source,
+            })?;
         // SQLite syncs files; that they are in the directory is ours to sync.
         File::open(data_dir)
             .and_then(|dir| dir.sync_all())
@@ -174,6 +186,7 @@ fn open(path: &Path) -> Result<(Connection, Directory), OpenError> {
             source,
         })?;
     write::begin_history(&mut connection).map_err(sqlite)?;
+    write::begin_run(&mut connection).map_err(sqlite)?;
     let (directory, gone) = load::directory(&connection).map_err(|error| match error {
         load::LoadError::Sqlite(source) => sqlite(source),
         load::LoadError::Corrupt(what) => OpenError::Corrupt {
@@ -184,6 +197,36 @@ fn open(path: &Path) -> Result<(Connection, Directory), OpenError> {
     // Whoever deleted a large group was answered before all that had been its was taken out.
     write::drop_members(&mut connection, &gone).map_err(sqlite)?;
     Ok((connection, directory))
+}
+
+/// Gives frozen tenants the content that they were frozen with. A tenant whose freezing was cut off is not frozen.
+fn frozen(
+    connection: &mut Connection,
+    directory: Directory,
+    data_dir: &Path,
+) -> rusqlite::Result<Directory> {
+    let mut directory = directory;
+    for (name, frozen) in directory.clone().all_frozen() {
+        if frozen.kept == Kept::Writing {
+            tracing::error!(tenant = %name, "freezing the tenant was cut off: it is published as it is stored");
+            let mut draft = Draft::new(&directory, Timestamp::now());
+            // It is frozen.
+            if draft.unfreeze(name).is_ok() {
+                let made = draft.finish();
+                let changes: Vec<_> = made.change.into_iter().collect();
+                write::batch(connection, &made.rows, &changes, &made.directory)?;
+                directory = made.directory;
+            }
+            continue;
+        }
+        let copy = copy::read_frozen(frozen.tenant().number(), frozen, data_dir);
+        if let Err(error) = &copy {
+            tracing::error!(tenant = %name, %error, "what was published of a frozen tenant is lost: nobody of it is published until it is unfrozen");
+        }
+        directory = directory.with_frozen_content(name, copy.as_ref().ok());
+        tracing::warn!(tenant = %name, revision = frozen.revision, since = %frozen.since, "the tenant is frozen: what was stored since is not published");
+    }
+    Ok(directory)
 }
 
 /// SQLite would make the file as open as the umask leaves it, and gives its log the mode of the file. Some data

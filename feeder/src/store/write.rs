@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use scimesh_proto::binding::{Binding, Source, Voucher};
 
-use crate::directory::{Change, Directory, Group, Person, Release, Row, Slot, Token, User};
+use crate::directory::{
+    Change, Directory, Group, Kept, MAX_RUNS, Person, Release, Row, RunId, Slot, Token, User,
+};
 use crate::schema::{Kind, Schema};
 
 /// Gives a new database its history and keys.
@@ -41,8 +43,65 @@ pub(super) fn begin_history(connection: &mut Connection) -> rusqlite::Result<()>
 pub(super) fn drop_members(connection: &mut Connection, gone: &[Slot]) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for group in gone {
-        write(&transaction, &Row::DropMembers(*group, None))?;
+        self::row(&transaction, &Row::DropMembers(*group, None))?;
     }
+    transaction.commit()
+}
+
+/// All of a directory, into an empty database.
+pub(super) fn whole(transaction: &Transaction<'_>, directory: &Directory) -> rusqlite::Result<()> {
+    let (history, keys) = (directory.history(), directory.keys());
+    transaction.execute(
+        "INSERT INTO history (generation, id, content_key, proof_key) VALUES (?1, ?2, ?3, ?4)",
+        params![
+            history.generation as i64,
+            history.id,
+            keys.content.as_bytes(),
+            keys.proof.as_bytes()
+        ],
+    )?;
+    transaction.execute(
+        "INSERT INTO standing (revision, next_slot, next_tenant) VALUES (0, 1, 1)",
+        [],
+    )?;
+    for row in directory.rows() {
+        self::row(transaction, &row)?;
+    }
+    for change in directory.change_log().iter() {
+        self::change(transaction, change)?;
+    }
+    for run in directory.runs() {
+        transaction.execute(
+            "INSERT INTO runs (id, start) VALUES (?1, ?2)",
+            params![run.id, run.start as i64],
+        )?;
+    }
+    standing(transaction, directory)
+}
+
+/// A feeder starts on the database. Before it issues a position, the database knows of it.
+pub(super) fn begin_run(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute(
+        "INSERT INTO runs (id, start) SELECT ?1, revision FROM standing",
+        [rand::random::<RunId>()],
+    )?;
+    transaction.execute(
+        "DELETE FROM runs WHERE number <= (SELECT max(number) FROM runs) - ?1",
+        [MAX_RUNS as i64],
+    )?;
+    transaction.commit()
+}
+
+/// The database begins another life: filters that know one of before take it whole. All that was known of the one before is void.
+pub(super) fn new_history(connection: &mut Connection, generation: u64) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    transaction.execute(
+        "UPDATE history SET generation = ?1, id = ?2",
+        params![generation as i64, rand::random::<[u8; 16]>()],
+    )?;
+    transaction.execute("DELETE FROM runs", [])?;
+    transaction.execute("DELETE FROM proved", [])?;
     transaction.commit()
 }
 
@@ -55,27 +114,42 @@ pub(super) fn batch(
 ) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     for row in rows {
-        write(&transaction, row)?;
+        self::row(&transaction, row)?;
     }
     for change in changes {
-        let touched = json(&change.touched)?;
-        transaction
-            .prepare_cached("INSERT INTO changes (revision, touched) VALUES (?1, ?2)")?
-            .execute(params![change.revision as i64, touched])?;
+        self::change(&transaction, change)?;
     }
     if let Some(oldest) = directory.change_log().oldest() {
         transaction
             .prepare_cached("DELETE FROM changes WHERE revision < ?1")?
             .execute([oldest as i64])?;
     }
-    let (next_slot, next_tenant) = directory.next_numbers();
-    transaction
-        .prepare_cached("UPDATE standing SET revision = ?1, next_slot = ?2, next_tenant = ?3")?
-        .execute(params![directory.revision() as i64, next_slot, next_tenant])?;
+    standing(&transaction, directory)?;
     transaction.commit()
 }
 
-fn write(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
+/// One revision's line of the change log.
+pub(super) fn change(transaction: &Transaction<'_>, change: &Change) -> rusqlite::Result<()> {
+    let touched = json(&change.touched)?;
+    transaction
+        .prepare_cached("INSERT INTO changes (revision, touched) VALUES (?1, ?2)")?
+        .execute(params![change.revision as i64, touched])
+        .map(drop)
+}
+
+/// Where the directory stands.
+pub(super) fn standing(
+    transaction: &Transaction<'_>,
+    directory: &Directory,
+) -> rusqlite::Result<()> {
+    let (next_slot, next_tenant) = directory.next_numbers();
+    transaction
+        .prepare_cached("UPDATE standing SET revision = ?1, next_slot = ?2, next_tenant = ?3")?
+        .execute(params![directory.revision() as i64, next_slot, next_tenant])
+        .map(drop)
+}
+
+pub(super) fn row(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
     let run = |sql: &str, values: &[&dyn rusqlite::ToSql]| {
         transaction.prepare_cached(sql)?.execute(values).map(drop)
     };
@@ -128,6 +202,26 @@ fn write(transaction: &Transaction<'_>, row: &Row) -> rusqlite::Result<()> {
         Row::LongestLease(longest) => run(
             "UPDATE longest_lease SET milliseconds = ?1",
             &[&i64::try_from(longest.as_millis()).unwrap_or(i64::MAX)],
+        ),
+        Row::Freeze {
+            tenant,
+            revision,
+            since,
+            kept,
+        } => run(
+            "INSERT OR REPLACE INTO frozen (tenant, revision, since, kept) VALUES (?1, ?2, ?3, ?4)",
+            &[
+                tenant,
+                &(*revision as i64),
+                &since.as_millisecond(),
+                // What can't be read now may be there again later.
+                &(*kept != Kept::Writing),
+            ],
+        ),
+        Row::Unfreeze(tenant) => run("DELETE FROM frozen WHERE tenant = ?1", &[tenant]),
+        Row::Proved(revision) => run(
+            "INSERT INTO proved (revision) VALUES (?1)",
+            &[&(*revision as i64)],
         ),
     }
 }

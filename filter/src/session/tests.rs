@@ -229,6 +229,19 @@ fn an_answer_to_no_ping_of_this_stream_renews_nothing() {
 }
 
 #[test]
+fn an_answer_with_another_proof_of_what_is_held_renews() {
+    let mut filter = Filter::connected(at(0));
+    filter.receive_all(snapshot(5), at(10));
+    // As from a feeder that has started again meanwhile.
+    let mut position = position(5);
+    position.proof.0[0] ^= 1;
+    let position = Some((&position).into());
+    let ping_id = 0;
+    filter.receive_all([Incoming::Pong(Pong { ping_id, position })], at(20));
+    assert!(filter.lease.age(at(20)).is_some());
+}
+
+#[test]
 fn an_answer_from_an_older_revision_is_nacked_and_renews_nothing() {
     let mut filter = Filter::connected(at(0));
     filter.receive_all(snapshot(5), at(10));

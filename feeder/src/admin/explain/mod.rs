@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The engine decides, on the same entries, bindings and term states that a filter is sent; here the decision is only put into the
-//! directory's words. The lease is one that was renewed this moment: how old a proxy's is, only the proxy knows. Nothing is logged.
+//! directory's words. Of a frozen tenant that is what was so when it was frozen. The lease is one that was renewed this moment: how old a proxy's is, only the proxy knows. Nothing is logged.
 
 mod advice;
 mod claims;
@@ -29,6 +29,7 @@ use scimesh_proto::binding::{Attribute, Binding, Source, Voucher};
 use scimesh_proto::scope::Scope;
 use serde_json::{Map, Value, json};
 
+use super::brakes::frozen_row;
 use super::explanation::{
     Asked, Case, Explain, ExplainToken, Explained, ExplainedToken, InTenant, Naming, Requested,
     Unnameable, UserRow, What, Who,
@@ -134,6 +135,7 @@ pub(super) fn explain(
         mode: mode(policy.mode()),
         generation: directory.history().generation,
         revision: directory.revision(),
+        frozen: directory.frozen(name).map(frozen_row),
         request: asked.request.clone(),
         canonical_path: canonical.map(|path| path.as_str().to_owned()),
         cases,
@@ -149,7 +151,7 @@ pub(super) fn explain_token(
     let only = asked.tenant.as_deref();
     let only = only.map(|name| tenant(directory, name)).transpose()?;
     let tenants = || {
-        let all = directory.tenants();
+        let all = directory.all_published();
         all.filter(|tenant| only.is_none_or(|only| only.name() == tenant.name()))
     };
     let token = Payload(&asked.claims);
@@ -170,6 +172,7 @@ pub(super) fn explain_token(
         let snapshot = excerpt::excerpt(directory, &scope, Some(&token), None);
         bound.push(InTenant {
             tenant: tenant.name().to_string(),
+            frozen: directory.frozen(tenant.name()).map(frozen_row),
             naming: naming::of_token(directory, tenant, &snapshot, &token),
         });
     }
@@ -186,7 +189,7 @@ pub(super) fn explain_token(
 }
 
 fn tenant<'d>(directory: &'d Directory, name: &str) -> Result<&'d Arc<Tenant>, Unexplained> {
-    let tenant = directory.tenant(name);
+    let tenant = directory.published(name);
     tenant.ok_or_else(|| Unexplained::NoSuchTenant(name.to_owned()))
 }
 

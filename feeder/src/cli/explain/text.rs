@@ -6,6 +6,7 @@ use super::jwt::Header;
 use crate::admin::explanation::{
     Asked, Case, Condition, Explained, ExplainedToken, Naming, Require, State, UserRow,
 };
+use crate::admin::wire::FrozenRow;
 use crate::cli::binding::describe;
 
 /// What a token says of itself, and that nobody has verified it.
@@ -48,6 +49,7 @@ pub(super) fn of_token(explained: &ExplainedToken) -> String {
             &mut text,
             format_args!("in tenant {}: {}", told.tenant, naming(&told.naming)),
         );
+        of_freeze(&mut text, &told.tenant, told.frozen.as_ref());
     }
     put(&mut text, format_args!("(revision {})", explained.revision));
     ended(text)
@@ -89,7 +91,20 @@ pub(super) fn of_request(explained: &Explained) -> String {
             explained.revision
         ),
     );
+    of_freeze(&mut text, tenant, explained.frozen.as_ref());
     ended(text)
+}
+
+/// What is stored may say otherwise: that is not what proxies have.
+fn of_freeze(text: &mut String, tenant: &str, frozen: Option<&FrozenRow>) {
+    let Some(frozen) = frozen else { return };
+    let (revision, since) = (frozen.revision, &frozen.since);
+    put(
+        text,
+        format_args!(
+            "TENANT {tenant} IS FROZEN since {since}: this is what was so at its revision {revision}, and what was stored since is not in it."
+        ),
+    );
 }
 
 fn of_case(text: &mut String, case: &Case) {

@@ -33,9 +33,11 @@ impl Draft {
         Ok(())
     }
 
-    /// A tenant goes, with everything in it; its SCIM tokens open nothing from now on.
+    /// A tenant goes, with everything in it; its SCIM tokens open nothing from now on. One that is frozen stays: nothing that changes what is
+    /// published of it shall happen by the way.
     pub fn delete_tenant(&mut self, name: &str) -> Result<(), Refused> {
         let tenant = self.tenant(name)?.clone();
+        self.not_frozen(name)?;
         let tokens: Vec<_> = self
             .directory
             .tokens_of(name)
@@ -58,7 +60,10 @@ impl Draft {
         if held.binding(&voucher) == Some(&binding) {
             return Ok(());
         }
-        for other in self.directory.tenants() {
+        // What is still published of a frozen tenant counts as well.
+        let frozen = self.directory.all_frozen();
+        let frozen = frozen.map(|(_, frozen)| frozen.tenant());
+        for other in self.directory.tenants().chain(frozen) {
             if other.name() == held.name() {
                 continue;
             }

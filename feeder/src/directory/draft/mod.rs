@@ -4,6 +4,7 @@
 //! done. What a draft did is also kept as rows for the store and as what it touched for the feed.
 
 mod administration;
+mod brakes;
 mod extensions;
 mod groups;
 mod holds;
@@ -17,6 +18,7 @@ use scimesh_proto::binding::{Binding, Voucher};
 use uuid::Uuid;
 
 use super::change::{Change, Touched};
+use super::frozen::Kept;
 use super::group::Group;
 use super::release::Release;
 use super::tenant::Tenant;
@@ -127,6 +129,12 @@ pub enum Refused {
         /// The URN that was named.
         urn: String,
     },
+    /// What is published of the tenant is held back.
+    #[error("tenant {0:?} is frozen: unfreeze it first")]
+    Frozen(String),
+    /// What is published of the tenant is what is stored.
+    #[error("tenant {0:?} is not frozen")]
+    NotFrozen(String),
     /// No hold of this name has to end.
     #[error("tenant {0:?} holds no such name")]
     NoSuchHold(String),
@@ -187,6 +195,21 @@ pub enum Row {
     FeedAccess(Arc<Rules>),
     /// The longest lease that a filter may have, in whole milliseconds.
     LongestLease(Duration),
+    /// A tenant is frozen, or its copy is kept.
+    Freeze {
+        /// Which.
+        tenant: u32,
+        /// See [`Frozen::revision`](super::Frozen::revision).
+        revision: u64,
+        /// When.
+        since: Timestamp,
+        /// What has become of its copy.
+        kept: Kept,
+    },
+    /// It is frozen no longer.
+    Unfreeze(u32),
+    /// A filter has proved this revision, which is not of this database's past.
+    Proved(u64),
 }
 
 /// The next directory, in the making.

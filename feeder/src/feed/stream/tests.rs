@@ -1,7 +1,7 @@
 //! One stream as a filter meets it: the real replica at one end, a ledger over a database at the other.
 
+use jiff::Timestamp;
 use scimesh_proto::binding::{Attribute, Binding, Source};
-use scimesh_proto::position::Proof;
 use scimesh_proto::replica::{HighWater, Received, Replica};
 use scimesh_proto::scope::Term;
 use serde_json::json;
@@ -19,7 +19,7 @@ use crate::directory::{Draft, MemberChange, Refused};
 use crate::feed::admission::Admission;
 use crate::feed::{Limits, Peer, PeerMode};
 use crate::fleet::Stand;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Writer};
 use crate::metrics::{CommitMetrics, FeedMetrics};
 use crate::store::Store;
 
@@ -30,7 +30,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 struct Feeder {
     feed: Arc<Feed>,
     group: Uuid,
-    _dir: TempDir,
+    dir: TempDir,
+    writer: Writer,
 }
 
 impl Feeder {
@@ -49,22 +50,7 @@ impl Feeder {
     }
 
     async fn with(patience: Patience) -> Feeder {
-        let dir = tempfile::tempdir().unwrap();
-        let (store, directory) = Store::open(dir.path()).unwrap();
-        let (ledger, _) = Ledger::start(store, directory, CommitMetrics::default()).unwrap();
-        let limits = Limits::default();
-        let metrics = FeedMetrics::default();
-        let feed = Feed::new(ledger, PeerMode::Loopback, limits, metrics);
-        let feed = Arc::new(Feed {
-            admission: Admission::new(2),
-            patience,
-            ..feed
-        });
-        let mut feeder = Feeder {
-            feed,
-            group: Uuid::nil(),
-            _dir: dir,
-        };
+        let mut feeder = Feeder::on(tempfile::tempdir().unwrap(), Uuid::nil(), patience);
         let binding = Binding {
             source: Source::Token {
                 issuer: "https://idp.example".into(),
@@ -89,6 +75,26 @@ impl Feeder {
             })
             .await;
         feeder
+    }
+
+    /// On a database that may be there already.
+    fn on(dir: TempDir, group: Uuid, patience: Patience) -> Feeder {
+        let (store, directory) = Store::open(dir.path()).unwrap();
+        let (ledger, writer) = Ledger::start(store, directory, CommitMetrics::default()).unwrap();
+        let limits = Limits::default();
+        let metrics = FeedMetrics::default();
+        let feed = Feed::new(ledger, PeerMode::Loopback, limits, metrics);
+        let feed = Arc::new(Feed {
+            admission: Admission::new(2),
+            patience,
+            ..feed
+        });
+        Feeder {
+            feed,
+            group,
+            dir,
+            writer,
+        }
     }
 
     async fn write<T: Send + 'static>(
@@ -125,6 +131,14 @@ impl Feeder {
             draft.change_members("corp", group, &[MemberChange::Add(ids)])
         })
         .await;
+    }
+
+    /// What this feeder would issue after one more change.
+    fn ahead(&self) -> Position {
+        let directory = self.feed.ledger.directory();
+        let mut draft = Draft::new(&directory, Timestamp::UNIX_EPOCH);
+        draft.create_tenant("later").unwrap();
+        draft.finish().directory.position()
     }
 
     fn position(&self) -> Position {
@@ -423,14 +437,7 @@ async fn a_proved_revision_that_is_not_stored_ends_all_renewals() {
     let feeder = Feeder::start().await;
     let mut witness = Filter::current(&feeder).await;
     // The filter was ahead when the database was copied back.
-    let directory = feeder.feed.ledger.directory();
-    let key = &directory.keys().proof;
-    let history = directory.history();
-    let ahead = Position {
-        revision: directory.revision() + 5,
-        proof: Proof(key.proof(&history, directory.revision() + 5)),
-        history,
-    };
+    let ahead = feeder.ahead();
     let filter = Filter::open(&feeder, replica());
     let mut hello = replica().hello(v1::Node::default());
     hello.held = Some((&ahead).into());
@@ -450,11 +457,7 @@ async fn a_proved_revision_that_is_not_stored_ends_all_renewals() {
 async fn an_ack_can_prove_it_too() {
     let feeder = Feeder::start().await;
     let filter = Filter::current(&feeder).await;
-    let directory = feeder.feed.ledger.directory();
-    let mut ahead = directory.position();
-    ahead.revision += 1;
-    ahead.proof = Proof(directory.keys().proof.proof(&ahead.history, ahead.revision));
-    filter.ack(ahead).await;
+    filter.ack(feeder.ahead()).await;
     assert_eq!(filter.ends().await, Code::FailedPrecondition);
     assert!(feeder.feed.rolled_back());
 }
@@ -781,3 +784,5 @@ async fn before_a_longer_lease_is_renewed_it_is_stored() {
         .await;
     assert_eq!(filter.ends().await, Code::InvalidArgument);
 }
+
+mod brakes;
