@@ -97,7 +97,7 @@ impl World {
         let now = Instant::now() + DAYS;
         let filters = LEASES.iter().enumerate().map(|(place, lease)| Filter {
             lease: Duration::from_secs(*lease),
-            tenant: place % TENANTS,
+            tenant: place % 3 % TENANTS,
             // The last one has all names of the first, and is another peer.
             peer: if place < 3 {
                 "local"
@@ -484,4 +484,27 @@ fn from_four_fifths_of_the_limit_on_memory_is_near_it() {
     };
     assert!(near(80, 100) && near(101, 100) && !near(79, 100));
     assert!(!near(80, 0), "no limit");
+}
+
+#[test]
+fn a_peer_that_takes_anothers_names_takes_none_of_its_obligations() {
+    let now = Instant::now();
+    let fleet = Fleet::new(Duration::ZERO, histogram(), now);
+    let node = v1::Node {
+        id: "proxy".to_owned(),
+        vm: "vm".to_owned(),
+        ..v1::Node::default()
+    };
+    let come = |peer, held| fleet.arrive(peer, &node, &scope(), Arc::default(), held, now);
+    let one = come("spiffe://td/one", Some(5));
+    one.pinged(5, Duration::from_secs(60), now);
+    drop(one);
+    let other = come("spiffe://td/other", Some(7));
+    let survey = fleet.survey(7, None, false, now);
+    assert_eq!((survey.connected.len(), survey.departed.len()), (1, 1));
+    let again = come("spiffe://td/one", Some(7));
+    let survey = fleet.survey(7, None, false, now);
+    assert_eq!((survey.connected.len(), survey.departed.len()), (2, 0));
+    assert!(!survey.someone_may_go_on());
+    drop((other, again));
 }
