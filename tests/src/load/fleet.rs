@@ -76,7 +76,7 @@ impl Fleet {
             let identity = Identity {
                 // Two VMs a proxy, as two workers have.
                 node: format!("load-{}", number / 2),
-                vm: format!("{}", number % 2),
+                vm: format!("{:016x}", rand::random::<u64>()),
                 scope: place,
                 lease: shape.lease,
             };

@@ -43,7 +43,7 @@ pub enum Behaviour {
 pub struct Identity {
     /// The node's id: the proxy.
     pub node: String,
-    /// Which of its VMs.
+    /// Which of its VMs: random, as it tells the feeder who comes again.
     pub vm: String,
     /// The place of its scope among those of the fleet.
     pub scope: usize,
