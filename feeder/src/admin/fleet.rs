@@ -14,7 +14,7 @@ use super::status::{
 use crate::directory::{Directory, Refused};
 use crate::fleet::{self, Survey, Vm, near_limit};
 
-/// How often it is looked again while somebody waits. A look at 5,000 filters takes less than a millisecond.
+/// How often it is looked again while somebody waits.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// One moment on both clocks, so that all times of an answer fit together.
@@ -108,9 +108,14 @@ pub(super) async fn who_applied(
             return Err(Denied(StatusCode::BAD_REQUEST, error));
         }
         let now = Now::read();
+        let mut frozen = directory.all_frozen();
+        let withheld = frozen.any(|(name, frozen)| {
+            let asked = tenant.as_deref().is_none_or(|tenant| tenant == &**name);
+            asked && frozen.withheld_since.is_some_and(|first| first <= revision)
+        });
         let survey = feed
             .fleet()
-            .survey(revision, tenant.as_deref(), false, now.instant);
+            .survey(revision, tenant.as_deref(), withheld, now.instant);
         known(&directory, tenant.as_deref(), &survey)?;
         let rolled_back = feed.rolled_back();
         let outcome = outcome(&survey, rolled_back);

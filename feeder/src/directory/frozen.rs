@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Directory, Tenant};
+use super::{Change, Directory, Tenant};
 
 /// A tenant that is frozen.
 #[derive(Debug, Clone)]
@@ -12,6 +12,8 @@ pub struct Frozen {
     pub(super) tenant: Arc<Tenant>,
     /// The last revision of which its filters have everything.
     pub revision: u64,
+    /// The first revision that changed the tenant since, and that its filters were not sent.
+    pub withheld_since: Option<u64>,
     /// When it was frozen.
     pub since: Timestamp,
     /// Whether what is published would be known after a restart.
@@ -59,6 +61,30 @@ impl Directory {
     /// How the tenant of this name is frozen, if it is.
     pub fn frozen(&self, name: &str) -> Option<&Frozen> {
         self.frozen.get(name)
+    }
+
+    /// Notes whose changes this one withholds: those of tenants that were frozen before it.
+    pub(super) fn withhold(&mut self, change: &Change) {
+        for (name, _) in &change.touched {
+            if let Some(frozen) = self.frozen.get_mut(name)
+                && frozen.revision < change.revision
+            {
+                frozen.withheld_since.get_or_insert(change.revision);
+            }
+        }
+    }
+
+    /// Notes that nothing is known of what is withheld: it may be everything.
+    pub(super) fn withhold_all(&mut self) {
+        let newest = self.revision;
+        let names: Vec<_> = self.frozen.keys().cloned().collect();
+        for name in names {
+            if let Some(frozen) = self.frozen.get_mut(&name)
+                && frozen.revision < newest
+            {
+                frozen.withheld_since = Some(frozen.revision + 1);
+            }
+        }
     }
 
     /// The same, if what is stored of the tenant were published.

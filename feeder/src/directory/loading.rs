@@ -182,6 +182,7 @@ impl Loading {
                 let frozen = Frozen {
                     tenant: tenant.clone(),
                     revision,
+                    withheld_since: None,
                     since,
                     kept,
                 };
@@ -189,6 +190,17 @@ impl Loading {
             }
         }
         directory.runs = runs.into();
+        // What is no longer in the log may have been of any tenant.
+        let known = directory.frozen.values().map(|frozen| frozen.revision);
+        let known = known.min().unwrap_or_else(|| directory.revision());
+        match directory.changes_since(known) {
+            Some(changes) => {
+                for change in changes {
+                    directory.withhold(&change);
+                }
+            }
+            None => directory.withhold_all(),
+        }
         directory
     }
 }

@@ -327,7 +327,9 @@ async fn keep_current(
         let Some(next) = next.map(Arc::new) else {
             return;
         };
-        course.reached(next.revision(), next.changed_at(), None, |revision| {
+        let frozen = next.directory.frozen(next.scope.tenant());
+        let withheld = frozen.and_then(|frozen| frozen.withheld_since);
+        course.reached(next.revision(), next.changed_at(), withheld, |revision| {
             published.at(revision)
         });
         standing = Some(next.clone());

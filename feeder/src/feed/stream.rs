@@ -59,6 +59,7 @@ struct Follower<'a> {
     standing: watch::Receiver<Option<Arc<Standing>>>,
     // Keeps the scope current for as long as the stream lives.
     _scope: Arc<ScopeFeed>,
+    tenant: String,
     /// The revision that the filter holds, or will when it has applied what is under way.
     sent: Option<u64>,
     /// A snapshot is due, and must not be sent yet.
@@ -227,6 +228,7 @@ impl<'a> Follower<'a> {
             out,
             standing,
             _scope: followed,
+            tenant: scope.tenant().to_owned(),
             sent,
             waits: None,
             under_way: None,
@@ -382,15 +384,20 @@ impl<'a> Follower<'a> {
 
     /// Answers a ping with the newest durable position, not the scope's: the lease must not outlive a change that is still on its way.
     async fn pong(&mut self, ping: &v1::Ping) -> Result<(), Status> {
-        let position = self.feed.ledger.directory().position();
+        let directory = self.feed.ledger.directory();
+        let position = directory.position();
         self.wanted = position.revision;
+        // While its tenant is frozen, a lease is renewed for content that does not change from there on.
+        let frozen = directory.frozen(&self.tenant);
+        let withheld = frozen.and_then(|frozen| frozen.withheld_since);
+        let content = withheld.map_or(position.revision, |first| position.revision.min(first - 1));
         let lease = lease(ping)?;
         if self.feed.rolled_back() || !self.feed.remember(lease).await {
             return Ok(());
         }
         // Before it is sent: from then on it may be counted upon.
         self.presence
-            .pinged(position.revision, lease, Instant::now().into_std());
+            .pinged(content, lease, Instant::now().into_std());
         let pong = v1::Pong {
             ping_id: ping.id,
             position: Some((&position).into()),

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OpenFlags};
+use scimesh_engine::Policy;
 
 use super::copy::{self, CopyError};
 use super::{FILE_NAME, settings, write};
@@ -82,6 +83,11 @@ fn sqlite(path: &Path) -> impl Fn(rusqlite::Error) -> RestoreError + '_ {
     }
 }
 
+/// In milliseconds. What was told to another database than this one, nobody knows.
+fn any_lease() -> i64 {
+    i64::try_from(Policy::MAX_STALENESS.as_millis()).unwrap_or(i64::MAX)
+}
+
 /// Higher than what was, and than any that a database made before now has.
 fn next_generation(old: u64) -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -118,13 +124,14 @@ fn take_in(
     old: Option<&PathBuf>,
 ) -> Result<Restored, RestoreError> {
     let (mut connection, backups) = copy_of(file, partial)?;
-    let replaced = old.map(|old| set_aside(old)).transpose()?;
+    let (replaced, lease) = old.map(|old| set_aside(old)).transpose()?.unzip();
     let replaceds = replaced.as_ref().and_then(|replaced| replaced.generation);
     let generation = next_generation(backups.max(replaceds.unwrap_or_default()));
     // What can't be loaded now, no feeder could load later.
     let directory = copy::load(&connection, partial)?;
     release_frozen(&connection, partial, data_dir)?;
-    write::new_history(&mut connection, generation).map_err(sqlite(partial))?;
+    let lease = lease.unwrap_or_else(any_lease);
+    write::new_history(&mut connection, generation, lease).map_err(sqlite(partial))?;
     let closed = connection.close().map_err(|(_, error)| error);
     closed.map_err(sqlite(partial))?;
     Ok(Restored {
@@ -179,8 +186,8 @@ fn copy_of(file: &Path, partial: &Path) -> Result<(Connection, u64), RestoreErro
 }
 
 /// Gives the old database a second name, without taking the first from it: at no time is there none. Its log goes into it; of one that can't be read, it
-/// goes along as it is.
-fn set_aside(old: &Path) -> Result<Replaced, RestoreError> {
+/// goes along as it is. With it comes the longest lease that it knew of.
+fn set_aside(old: &Path) -> Result<(Replaced, i64), RestoreError> {
     let beside = |suffix: &str| {
         let mut path = old.as_os_str().to_owned();
         path.push(suffix);
@@ -199,8 +206,8 @@ fn set_aside(old: &Path) -> Result<Replaced, RestoreError> {
         // SQLite may remove it.
         fs::copy(&log, &path_of_log).map_err(failed("create", &path_of_log))?;
     }
-    let generation = quiet(old);
-    if let Err(error) = &generation {
+    let read = quiet(old);
+    if let Err(error) = &read {
         tracing::warn!(path = %old.display(), %error, "the database that is replaced can't be read");
     }
     // Not every file system has links.
@@ -208,7 +215,7 @@ fn set_aside(old: &Path) -> Result<Replaced, RestoreError> {
         .or_else(|_| fs::copy(old, &path).map(drop))
         .map_err(failed("create", &path))?;
     // Of one that was read it is empty; and left where it is, SQLite would take it for the new one's.
-    let done_with = match generation.is_ok() {
+    let done_with = match read.is_ok() {
         true => &path_of_log,
         false => &log,
     };
@@ -219,19 +226,22 @@ fn set_aside(old: &Path) -> Result<Replaced, RestoreError> {
         _ => {}
     }
     copy::sync_parent(old)?;
-    Ok(Replaced {
-        path,
-        generation: generation.ok(),
-    })
+    let (generation, lease) = read.ok().unzip();
+    let replaced = Replaced { path, generation };
+    Ok((replaced, lease.unwrap_or_else(any_lease)))
 }
 
-/// Moves the log of a database into it, and reads its generation.
-fn quiet(path: &Path) -> rusqlite::Result<u64> {
+/// Moves the log of a database into it, and reads its generation, and the longest lease that it knew of.
+fn quiet(path: &Path) -> rusqlite::Result<(u64, i64)> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let generation = generation(&connection)?;
+    let lease = connection.query_row("SELECT milliseconds FROM longest_lease", [], |row| {
+        row.get(0)
+    });
     connection.pragma_update(None, "journal_mode", "DELETE")?;
     connection.close().map_err(|(_, error)| error)?;
-    Ok(generation)
+    // One of an older version did not keep it.
+    Ok((generation, lease.unwrap_or_else(|_| any_lease())))
 }
 
 /// Takes the copies of frozen tenants out of the backup, to where the store looks for them.
@@ -291,7 +301,7 @@ pub fn accept_rollback(data_dir: &Path) -> Result<Restored, RestoreError> {
     copy::migrate(&mut connection, &path)?;
     let directory = copy::load(&connection, &path)?;
     let generation = next_generation(old);
-    write::new_history(&mut connection, generation).map_err(sqlite(&path))?;
+    write::new_history(&mut connection, generation, any_lease()).map_err(sqlite(&path))?;
     let closed = connection.close().map_err(|(_, error)| error);
     closed.map_err(sqlite(&path))?;
     Ok(Restored {
@@ -308,6 +318,7 @@ pub fn accept_rollback(data_dir: &Path) -> Result<Restored, RestoreError> {
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
+    use std::time::Duration;
 
     use jiff::Timestamp;
 
@@ -436,6 +447,32 @@ mod tests {
         assert_eq!(fs::read(log).unwrap(), b"its log");
         let (_, directory) = Store::open(dir.path()).unwrap();
         assert_eq!(directory.revision(), 1);
+    }
+
+    #[test]
+    fn leases_that_were_told_are_not_forgotten_by_a_restore() {
+        let longest = |dir: &Path| Store::open(dir).unwrap().1.longest_lease();
+        let tell = |dir: &Path, seconds| {
+            let (mut store, directory) = Store::open(dir).unwrap();
+            let told = Duration::from_secs(seconds);
+            commit(&mut store, &directory, |draft| {
+                draft.set_longest_lease(told)
+            });
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("backup");
+        tell(dir.path(), 5);
+        backed_up(dir.path(), &file);
+        // Told after the backup was made.
+        tell(dir.path(), 600);
+        restore(dir.path(), &file, true).unwrap();
+        assert_eq!(longest(dir.path()), Duration::from_secs(600));
+        // Elsewhere nobody knows what was told.
+        let other = tempfile::tempdir().unwrap();
+        restore(other.path(), &file, false).unwrap();
+        assert_eq!(longest(other.path()), Policy::MAX_STALENESS);
+        accept_rollback(dir.path()).unwrap();
+        assert_eq!(longest(dir.path()), Policy::MAX_STALENESS);
     }
 
     #[test]

@@ -94,11 +94,20 @@ pub(super) fn begin_run(connection: &mut Connection) -> rusqlite::Result<()> {
 }
 
 /// The database begins another life: filters that know one of before take it whole. All that was known of the one before is void.
-pub(super) fn new_history(connection: &mut Connection, generation: u64) -> rusqlite::Result<()> {
+/// `longest_lease`: that of any filter which may go on by what was before, in milliseconds.
+pub(super) fn new_history(
+    connection: &mut Connection,
+    generation: u64,
+    longest_lease: i64,
+) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute(
         "UPDATE history SET generation = ?1, id = ?2",
         params![generation as i64, rand::random::<[u8; 16]>()],
+    )?;
+    transaction.execute(
+        "UPDATE longest_lease SET milliseconds = max(milliseconds, ?1)",
+        [longest_lease],
     )?;
     transaction.execute("DELETE FROM runs", [])?;
     transaction.execute("DELETE FROM proved", [])?;

@@ -15,6 +15,7 @@ impl Draft {
         let frozen = Frozen {
             tenant: held,
             revision: self.directory.revision,
+            withheld_since: None,
             since: self.now,
             kept: Kept::Writing,
         };

@@ -355,6 +355,7 @@ impl Draft {
                 revision: directory.revision,
                 touched,
             });
+            directory.withhold(&change);
             directory.changes.push(change.clone());
             change
         });

@@ -396,6 +396,7 @@ async fn a_pong_names_the_newest_durable_revision_however_far_the_scope_has_come
         out: &out,
         standing,
         _scope: followed,
+        tenant: scope.tenant().to_owned(),
         sent: Some(feeder.position().revision),
         waits: None,
         under_way: None,

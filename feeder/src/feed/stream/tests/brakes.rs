@@ -175,3 +175,36 @@ async fn an_old_copy_is_known_though_it_was_written_past_what_filters_hold_and_o
     filter.ack(newest).await;
     assert_eq!(filter.pings().await, newest);
 }
+
+#[tokio::test]
+async fn what_is_withheld_counts_as_applied_by_nobody_until_it_is_sent() {
+    let feeder = Feeder::start().await;
+    feeder.admit("ada").await;
+    let mut filter = Filter::current(&feeder).await;
+    let at = feeder.freeze().await;
+    stands(&feeder, |stand| stand == Some(Stand::Applied)).await;
+    // Of another tenant: not withheld.
+    feeder.write(|draft| draft.create_tenant("other")).await;
+    filter.catches_up().await;
+    stands(&feeder, |stand| stand == Some(Stand::Applied)).await;
+    feeder.admit("ben").await;
+    filter.catches_up().await;
+    stands(&feeder, |stand| stand == Some(Stand::Withheld)).await;
+    let since = |feeder: &Feeder| {
+        let directory = feeder.feed.ledger.directory();
+        directory.frozen("corp").unwrap().withheld_since
+    };
+    assert_eq!(since(&feeder), Some(at + 2));
+
+    let held = filter.leave().await;
+    let feeder = feeder.restart().await;
+    assert_eq!(since(&feeder), Some(at + 2));
+    let mut filter = Filter::hello(&feeder, held).await;
+    filter.catches_up().await;
+    stands(&feeder, |stand| stand == Some(Stand::Withheld)).await;
+    feeder.write(|draft| draft.unfreeze("corp")).await;
+    let newest = filter.applies().await;
+    assert!(matches!(stand(&feeder), Some(Stand::Pending(_))));
+    filter.ack(newest).await;
+    stands(&feeder, |stand| stand == Some(Stand::Applied)).await;
+}
