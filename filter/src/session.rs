@@ -64,7 +64,7 @@ pub(crate) struct Session {
 enum State {
     /// Since when, and how long not to try again. None: try at once.
     Down(Option<(Moment, Duration)>),
-    Up(Stream),
+    Up(Box<Stream>),
 }
 
 #[derive(Debug)]
@@ -149,7 +149,7 @@ impl Session {
         now: Moment,
     ) -> [Outgoing; 2] {
         let (last_ping, ping) = next_ping(&mut self.next_ping, &mut self.jitter, pace, now);
-        self.state = State::Up(Stream {
+        self.state = State::Up(Box::new(Stream {
             id,
             floor: highest.clone(),
             last_ping,
@@ -157,7 +157,7 @@ impl Session {
             heard: now,
             awaited: None,
             skipping: false,
-        });
+        }));
         [Outgoing::Hello(replica.hello(node)), Outgoing::Ping(ping)]
     }
 

@@ -44,7 +44,8 @@ async fn company(lease: &str) -> Result<Company> {
 async fn revision(mesh: &Mesh) -> Result<u64> {
     let status = mesh.feeder.run(&["status", "--output", "json"]).await?;
     let status: Value = serde_json::from_str(&status)?;
-    status["feeder"]["revision"].as_u64().context("a revision")
+    let revision = status.pointer("/feeder/revision").and_then(Value::as_u64);
+    revision.context("a revision")
 }
 
 /// Who has applied a revision, and the exit status that says it.

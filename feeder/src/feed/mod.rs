@@ -159,7 +159,10 @@ impl Feed {
             stored,
             "a filter proves a revision that is not in this database's past: the database is an old copy; leases are no longer renewed"
         );
-        let command = move |draft: &mut Draft| Ok::<_, Infallible>(draft.prove_old(held));
+        let command = move |draft: &mut Draft| {
+            draft.prove_old(held);
+            Ok::<_, Infallible>(())
+        };
         if let Err(error) = self.ledger.commit(command).await {
             tracing::error!(%error, "that the database is an old copy could not be stored: a restart forgets it until a filter proves it again");
         }
