@@ -69,7 +69,7 @@ async fn what_is_pushed_to_a_frozen_tenant_waits_until_it_is_unfrozen() -> Resul
         .feeder
         .command(&["unfreeze", "acme", "--output", "json"])
         .await?;
-    assert_eq!(shown.code, Some(4), "{}", shown.stderr);
+    assert_eq!(shown.code, Some(6), "{}", shown.stderr);
     let shown: Value = serde_json::from_str(&shown.stdout)?;
     let shift = |term: &str| {
         let terms = shown["terms"].as_array().into_iter().flatten();
