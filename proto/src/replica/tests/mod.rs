@@ -1,7 +1,6 @@
 //! A feeder's messages, good and bad, and what a replica makes of them.
 
 mod floor;
-#[cfg(not(target_arch = "wasm32"))]
 mod golden;
 mod properties;
 mod stories;
