@@ -53,7 +53,7 @@ impl Probe {
     /// Opens `each` connections a worker, so that every worker has at least half of that, and begins to ask.
     pub async fn start(envoy: &Envoy, question: &Question, each: usize) -> Result<Probe> {
         let count = each * WORKERS;
-        let others: u64 = connections(envoy).await?.iter().sum();
+        let others = others(envoy).await?;
         for _ in 0..50 {
             let stop = Arc::new(AtomicBool::new(false));
             let lanes = (0..count)
@@ -177,6 +177,19 @@ async fn open_connections(envoy: &Envoy, total: u64) -> Result<Vec<u64>> {
         let open = connections(envoy).await?;
         let sum: u64 = open.iter().sum();
         ensure!(sum == total, "{sum} connections instead of {total}");
+        Ok(open)
+    })
+    .await
+}
+
+/// How many are open for others: what has just been closed may still be counted.
+async fn others(envoy: &Envoy) -> Result<u64> {
+    let mut last = None;
+    eventually("Envoy's connections to be counted", PATIENCE, async || {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let open = connections(envoy).await?.iter().sum();
+        let before = last.replace(open);
+        ensure!(before == Some(open), "{before:?} connections, then {open}");
         Ok(open)
     })
     .await
