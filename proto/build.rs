@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .build_client(grpc)
         .build_server(grpc)
         .build_transport(grpc)
+        .codec_path("crate::codec::SmallBuffers")
         .bytes(".")
         .compile_fds(descriptors)?;
     Ok(())

@@ -8,6 +8,8 @@
 //! and no policy. It builds for wasm32-wasip1, wasm32-unknown-unknown and natively.
 
 pub mod binding;
+#[cfg(feature = "grpc")]
+pub mod codec;
 pub mod digest;
 pub mod position;
 pub mod replica;
