@@ -186,7 +186,7 @@ impl Soak {
                 whole.end(&self.whole);
                 self.agree(&format!("after restart {restarts}")).await?;
             }
-            if past.is_none() && gone > 0.2 {
+            if past.is_none() && !restored && gone > 0.2 {
                 past = self.back_up().await?;
             }
             if !restored && gone > 0.45 {
