@@ -238,6 +238,11 @@ impl Replica {
                 expected,
             }) => {
                 let position = *delta.position();
+                // While it waited, the VM may have gone on to a later history by another stream.
+                if highest.admit(&position).is_err() {
+                    held.forget(delta);
+                    return None;
+                }
                 if let Some(delta) = held.make(delta) {
                     let kind = Kind::Verified(delta);
                     self.loading = Some(Loading { kind, expected });

@@ -632,6 +632,29 @@ fn a_second_large_change_waits_for_the_first_to_be_worked_in() {
 }
 
 #[test]
+fn a_change_that_waited_while_the_vm_went_on_to_a_later_history_is_not_made() {
+    let contents = [many(0, 10, 1), many(0, 2000, 2), many(1000, 2000, 3)].map(with);
+    let mut vm = Vm::holding(&contents[0], at(1, 5));
+    for message in contents[0].changes(5, &contents[1], at(1, 6), 256) {
+        vm.take(message).unwrap();
+    }
+    for message in contents[1].changes(6, &contents[2], at(1, 7), 256) {
+        vm.take(message).unwrap();
+    }
+    vm.highest.raise(at(2, 1));
+    while !vm.replica.is_settled() {
+        assert_eq!(vm.replica.settle(&mut vm.highest), None);
+    }
+    assert_eq!(vm.replica.settle(&mut vm.highest), None);
+    assert_eq!(
+        vm.seen().map(|seen| (seen.0, seen.1)),
+        Some((contents[1].clone(), at(1, 6)))
+    );
+    assert_eq!(vm.highest.position(), Some(&at(2, 1)));
+    assert_eq!(vm.replica.snapshot().unwrap().distinct_sets(), 1);
+}
+
+#[test]
 fn what_would_not_fit_is_refused_before_it_is_taken_in_and_while_it_is() {
     let small = with(many(0, 100, 1));
     let large = with(many(0, 1000, 1));
