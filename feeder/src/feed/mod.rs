@@ -6,8 +6,6 @@
 
 mod access;
 mod admission;
-#[cfg(test)]
-mod bulk;
 mod encode;
 mod limits;
 #[cfg(test)]

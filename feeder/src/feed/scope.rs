@@ -136,11 +136,6 @@ impl Standing {
     }
 
     #[cfg(test)]
-    pub(super) fn entries(&self) -> u64 {
-        self.content.entries
-    }
-
-    #[cfg(test)]
     pub(super) fn kept_deltas(&self) -> usize {
         let deltas = self.deltas.lock();
         deltas.unwrap_or_else(PoisonError::into_inner).len()
