@@ -13,7 +13,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
+};
 
 type Order = (Command, Sender<io::Result<Child>>);
 
@@ -109,6 +111,20 @@ impl Process {
     /// Sends one signal.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         kill_process(self.pid()?, signal).with_context(|| format!("{signal:?} to {}", self.name))
+    }
+
+    /// Makes it stand still (SIGSTOP), and waits until every thread does: one that runs on another processor may go on
+    /// for some milliseconds after the signal was sent.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        waitid(WaitId::Pid(self.pid()?), WaitIdOptions::STOPPED)
+            .with_context(|| format!("{} does not stand still", self.name))?;
+        Ok(())
+    }
+
+    /// Lets it go on (SIGCONT) after a [`pause`](Self::pause).
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
     }
 
     /// `kill -9`, and waits until it is gone.

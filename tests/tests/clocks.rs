@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::Signal;
 use scimesh_tests::bootstrap::FEED_CLUSTER;
 use scimesh_tests::clocks::Clocks;
 use scimesh_tests::envoy::Envoy;
@@ -128,13 +127,13 @@ async fn a_wall_clock_that_is_set_back_extends_no_lease() -> Result<()> {
         story.expect("/other", 200, "").await?;
     }
     // Each request finds it set back by another minute.
-    story.mesh.feeder.process()?.signal(Signal::STOP)?;
+    story.mesh.feeder.process()?.pause()?;
     let stopped = Instant::now();
     story.expect("/other", 200, "").await?;
     story
         .lease_ends(stopped, |n| Some(-HOUR - MINUTE * i64::from(n)))
         .await?;
-    story.mesh.feeder.process()?.signal(Signal::CONT)?;
+    story.mesh.feeder.process()?.resume()?;
     story.await_status("/other", 200, "").await?;
     story.mesh.end().await
 }
@@ -142,20 +141,20 @@ async fn a_wall_clock_that_is_set_back_extends_no_lease() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wall_clock_that_is_set_forward_ends_a_lease_until_the_feeder_is_heard() -> Result<()> {
     let mut story = Story::start().await?;
-    story.mesh.feeder.process()?.signal(Signal::STOP)?;
+    story.mesh.feeder.process()?.pause()?;
     story.expect("/other", 200, "").await?;
     story.clocks()?.set_wall(10 * MINUTE)?;
     story.expect("/other", 503, "lease_ended").await?;
-    story.mesh.feeder.process()?.signal(Signal::CONT)?;
+    story.mesh.feeder.process()?.resume()?;
     story.await_status("/other", 200, "").await?;
     story.await_status("/payments", 200, "").await?;
 
     // Back again: what was renewed by a later clock is not younger for it.
-    story.mesh.feeder.process()?.signal(Signal::STOP)?;
+    story.mesh.feeder.process()?.pause()?;
     let stopped = Instant::now();
     story.expect("/other", 200, "").await?;
     story.lease_ends(stopped, |n| (n == 0).then_some(0)).await?;
-    story.mesh.feeder.process()?.signal(Signal::CONT)?;
+    story.mesh.feeder.process()?.resume()?;
     story.await_status("/other", 200, "").await?;
     story.mesh.end().await
 }
@@ -164,8 +163,8 @@ async fn a_wall_clock_that_is_set_forward_ends_a_lease_until_the_feeder_is_heard
 async fn a_machine_that_slept_longer_than_the_lease_allows_nothing_before_the_feeder_is_heard()
 -> Result<()> {
     let mut story = Story::start().await?;
-    story.mesh.feeder.process()?.signal(Signal::STOP)?;
-    story.mesh.envoy.process().signal(Signal::STOP)?;
+    story.mesh.feeder.process()?.pause()?;
+    story.mesh.envoy.process().pause()?;
     let asleep = Instant::now();
     eventually("the lease to be over", PATIENCE, async || {
         ensure!(asleep.elapsed() > LEASE);
@@ -174,9 +173,9 @@ async fn a_machine_that_slept_longer_than_the_lease_allows_nothing_before_the_fe
     .await?;
     // By the monotonic clock no time has passed.
     story.clocks()?.set_slept(asleep.elapsed())?;
-    story.mesh.envoy.process().signal(Signal::CONT)?;
+    story.mesh.envoy.process().resume()?;
     story.expect("/other", 503, "lease_ended").await?;
-    story.mesh.feeder.process()?.signal(Signal::CONT)?;
+    story.mesh.feeder.process()?.resume()?;
     story.await_status("/other", 200, "").await?;
     story.mesh.end().await
 }

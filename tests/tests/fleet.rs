@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::Signal;
 use scimesh_tests::eventually::eventually;
 use scimesh_tests::mesh::{Mesh, PATIENCE, payments_policy, with};
 use serde_json::{Value, json};
@@ -116,7 +115,7 @@ async fn a_change_is_applied_by_both_workers_and_not_by_a_proxy_that_stands_stil
     let (code, error) = who(&mesh, now, &["--tenant", "acmee"]).await?;
     assert_eq!(code, REFUSED, "{error}");
 
-    mesh.envoy.process().signal(Signal::STOP)?;
+    mesh.envoy.process().pause()?;
     // Of another tenant: nothing that this proxy is sent.
     mesh.globex.scim.create_user("bob", "bob-0001").await?;
     let others = revision(&mesh).await?;
@@ -140,7 +139,7 @@ async fn a_change_is_applied_by_both_workers_and_not_by_a_proxy_that_stands_stil
     let (code, applied) = who(&mesh, removed, &["--wait", "20s"]).await?;
     assert_eq!(code, APPLIED, "{applied:#}");
     assert!(!stands(&applied).contains(&"applied"), "{applied:#}");
-    mesh.envoy.process().signal(Signal::CONT)?;
+    mesh.envoy.process().resume()?;
     for answer in mesh.get_everywhere("/payments", Some(&token)).await? {
         ensure!(answer.status != 200, "allowed by what was revoked");
     }

@@ -5,7 +5,6 @@ use std::net::TcpStream;
 
 use anyhow::{Context, Result, ensure};
 use http::header::HeaderMap;
-use rustix::process::Signal;
 use scimesh_tests::envoy::Envoy;
 use scimesh_tests::eventually::eventually;
 use scimesh_tests::mesh::{Mesh, PATIENCE, Plan, payments_policy, with};
@@ -294,11 +293,11 @@ async fn a_request_that_waited_is_cleaned_and_told_of_as_any_other() -> Result<(
     })
     .await?;
     // When the proxy hears of the directory again, Alice is in it.
-    mesh.envoy.process().signal(Signal::STOP)?;
+    mesh.envoy.process().pause()?;
     mesh.feeder.start().await?;
     alice(&mesh).await?;
     assert_eq!(mesh.upstream.take_requests().len(), 0);
-    mesh.envoy.process().signal(Signal::CONT)?;
+    mesh.envoy.process().resume()?;
     let response = raw.response()?;
     ensure!(response.starts_with("HTTP/1.1 200"), "{response}");
     expect_clean(&only(&mesh)?);

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use rustix::process::Signal;
 use scimesh_tests::envoy::{Envoy, filter_config};
 use scimesh_tests::eventually::eventually;
 use scimesh_tests::mesh::{EVERYWHERE, Mesh, PATIENCE, Plan, payments_policy};
@@ -38,7 +37,7 @@ async fn an_envoy_that_stood_still_allows_nothing_by_what_it_knew_before() -> Re
     let mut mesh = Mesh::start(&short_lease()).await?;
     let (alice, payments, token) = alice_at_work(&mesh).await?;
 
-    mesh.envoy.process().signal(Signal::STOP)?;
+    mesh.envoy.process().pause()?;
     let stopped = Instant::now();
     mesh.acme.scim.remove_member(&payments, &alice).await?;
     // They wait in Envoy's sockets, and are the first that it sees when it goes on.
@@ -53,7 +52,7 @@ async fn an_envoy_that_stood_still_allows_nothing_by_what_it_knew_before() -> Re
         Ok(())
     })
     .await?;
-    mesh.envoy.process().signal(Signal::CONT)?;
+    mesh.envoy.process().resume()?;
     for answer in requests.join_all().await {
         let status = answer?.status().as_u16();
         ensure!(status == 503 || status == 403, "{status}");
@@ -68,11 +67,11 @@ async fn an_envoy_that_stood_still_allows_nothing_by_what_it_knew_before() -> Re
 async fn a_feeder_that_stands_still_renews_nothing_and_goes_on_when_it_can() -> Result<()> {
     let mut mesh = Mesh::start(&short_lease()).await?;
     let (_, _, token) = alice_at_work(&mesh).await?;
-    mesh.feeder.process()?.signal(Signal::STOP)?;
+    mesh.feeder.process()?.pause()?;
     mesh.expect("/payments", Some(&token), 200).await?;
     let refusal = mesh.await_status("/payments", Some(&token), 503).await?;
     assert_eq!(refusal.reason().as_deref(), Some("lease_ended"));
-    mesh.feeder.process()?.signal(Signal::CONT)?;
+    mesh.feeder.process()?.resume()?;
     mesh.await_status("/payments", Some(&token), 200).await?;
     mesh.end().await
 }
@@ -92,21 +91,21 @@ async fn answers_that_waited_while_envoy_stood_still_let_nobody_in() -> Result<(
     let mut mesh = Mesh::start(&short_lease()).await?;
     let (_, _, token) = alice_at_work(&mesh).await?;
     // The next pings, which come every third of a lease, wait in the feeder's sockets; their answers in Envoy's.
-    mesh.feeder.process()?.signal(Signal::STOP)?;
+    mesh.feeder.process()?.pause()?;
     pass(Instant::now(), LEASE / 2).await?;
     mesh.expect("/payments", Some(&token), 200).await?;
-    mesh.envoy.process().signal(Signal::STOP)?;
+    mesh.envoy.process().pause()?;
     let stopped = Instant::now();
-    mesh.feeder.process()?.signal(Signal::CONT)?;
+    mesh.feeder.process()?.resume()?;
     pass(stopped, LEASE).await?;
-    mesh.feeder.process()?.signal(Signal::STOP)?;
-    mesh.envoy.process().signal(Signal::CONT)?;
+    mesh.feeder.process()?.pause()?;
+    mesh.envoy.process().resume()?;
     // Envoy has read them when the second round is answered.
     for _ in 0..2 {
         let refusal = mesh.expect("/payments", Some(&token), 503).await?;
         assert_eq!(refusal.reason().as_deref(), Some("lease_ended"));
     }
-    mesh.feeder.process()?.signal(Signal::CONT)?;
+    mesh.feeder.process()?.resume()?;
     mesh.await_status("/payments", Some(&token), 200).await?;
     mesh.end().await
 }
@@ -118,7 +117,7 @@ async fn a_rule_that_is_stricter_ends_first_and_alone() -> Result<()> {
     policy["rules"][1]["maxStaleness"] = json!("5s");
     let mut mesh = Mesh::start(&policy).await?;
     let (_, _, token) = alice_at_work(&mesh).await?;
-    mesh.feeder.process()?.signal(Signal::STOP)?;
+    mesh.feeder.process()?.pause()?;
     let stopped = Instant::now();
     let refusal = mesh.await_status("/payments", Some(&token), 503).await?;
     assert_eq!(refusal.reason().as_deref(), Some("lease_ended"));
@@ -128,7 +127,7 @@ async fn a_rule_that_is_stricter_ends_first_and_alone() -> Result<()> {
     let refusal = mesh.await_status("/other", Some(&token), 503).await?;
     assert_eq!(refusal.reason().as_deref(), Some("lease_ended"));
     mesh.expect("/health", None, 200).await?;
-    mesh.feeder.process()?.signal(Signal::CONT)?;
+    mesh.feeder.process()?.resume()?;
     mesh.await_status("/payments", Some(&token), 200).await?;
     mesh.expect("/other", Some(&token), 200).await?;
     mesh.end().await

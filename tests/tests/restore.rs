@@ -109,7 +109,7 @@ async fn an_old_copy_that_was_written_on_renews_no_lease_until_it_is_accepted() 
     mesh.acme.scim.remove_member(&payments, &alice).await?;
     mesh.await_status("/payments", Some(&alices), 403).await?;
     // The whole fleet is away while the old copy goes past what it knows.
-    mesh.envoy.process().signal(rustix::process::Signal::STOP)?;
+    mesh.envoy.process().pause()?;
     mesh.feeder.kill()?;
     for log in ["scimesh.db", "scimesh.db-wal"] {
         let _ = std::fs::remove_file(mesh.feeder.data_dir().join(log));
@@ -121,7 +121,7 @@ async fn an_old_copy_that_was_written_on_renews_no_lease_until_it_is_accepted() 
         mesh.acme.scim.create_user(&name, &name).await?;
     }
     assert_eq!(ready(&mesh).await?.0, 200);
-    mesh.envoy.process().signal(rustix::process::Signal::CONT)?;
+    mesh.envoy.process().resume()?;
 
     let start = Instant::now();
     loop {
@@ -138,10 +138,10 @@ async fn an_old_copy_that_was_written_on_renews_no_lease_until_it_is_accepted() 
     let (_, why) = ready(&mesh).await?;
     assert!(why.contains("old copy"), "{why}");
     mesh.feeder.stop().await?;
-    mesh.envoy.process().signal(rustix::process::Signal::STOP)?;
+    mesh.envoy.process().pause()?;
     mesh.feeder.start_unready().await?;
     assert_eq!(ready(&mesh).await?.0, 503, "a restart forgets");
-    mesh.envoy.process().signal(rustix::process::Signal::CONT)?;
+    mesh.envoy.process().resume()?;
 
     mesh.feeder.stop().await?;
     mesh.feeder.run(&["restore", "--accept-rollback"]).await?;

@@ -1,7 +1,6 @@
 //! Several filters on one proxy: all must allow, and one that is left out refuses.
 
 use anyhow::{Result, ensure};
-use rustix::process::Signal;
 use scimesh_tests::envoy::{Envoy, WORKERS};
 use scimesh_tests::eventually::eventually;
 use scimesh_tests::mesh::{Mesh, PATIENCE, Plan, payments_policy, policy, with};
@@ -161,11 +160,11 @@ async fn a_request_waits_for_each_and_arrives_once() -> Result<()> {
     })
     .await?;
     // When the proxy hears of the directory again, everybody is in it.
-    mesh.envoy.process().signal(Signal::STOP)?;
+    mesh.envoy.process().pause()?;
     mesh.feeder.start().await?;
     people(&mesh).await?;
     assert_eq!(mesh.upstream.take_arrivals().len(), 0);
-    mesh.envoy.process().signal(Signal::CONT)?;
+    mesh.envoy.process().resume()?;
     for (request, status) in waiting {
         assert_eq!(request.await??.status(), status);
     }
