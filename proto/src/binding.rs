@@ -63,6 +63,48 @@ pub struct Pin {
     pub value: String,
 }
 
+/// Where tokens list their user's groups, and by what. Nothing is decided by it: it tells by how much tokens and directory differ.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GroupsClaim {
+    /// The claim's name.
+    pub claim: String,
+    /// What it lists.
+    pub is: GroupName,
+}
+
+/// What a token calls a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum GroupName {
+    /// RFC 7643 section 4.2, as in the terms `group:…`.
+    DisplayName,
+    /// RFC 7643 section 3.1, as in the terms `groupExternalId:…`.
+    ExternalId,
+}
+
+impl GroupName {
+    /// Both, in the order of the documentation.
+    pub const ALL: [GroupName; 2] = [GroupName::DisplayName, GroupName::ExternalId];
+
+    /// Its name on the wire, in files and on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            GroupName::DisplayName => "displayName",
+            GroupName::ExternalId => "externalId",
+        }
+    }
+
+    /// The inverse of [`as_str`](Self::as_str).
+    pub fn parse(text: &str) -> Option<GroupName> {
+        GroupName::ALL.into_iter().find(|is| is.as_str() == text)
+    }
+}
+
+impl fmt::Display for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 /// How somebody who asks names a user of the tenant: the user whose `attribute` equals what the `source` gives.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Binding {
@@ -85,6 +127,8 @@ pub enum Source {
         claim: String,
         /// What else it must say.
         pin: Option<Pin>,
+        /// Where it lists groups, if anybody wants to know.
+        groups: Option<GroupsClaim>,
     },
     /// The certificate of an mTLS peer: its whole SPIFFE id is the name.
     Workload {
@@ -174,12 +218,21 @@ impl From<&Binding> for v1::Binding {
             ..Default::default()
         };
         match &binding.source {
-            Source::Token { issuer, claim, pin } => {
+            Source::Token {
+                issuer,
+                claim,
+                pin,
+                groups,
+            } => {
                 wire.issuer = issuer.clone();
                 wire.claim = claim.clone();
                 if let Some(pin) = pin {
                     wire.pin_claim = pin.claim.clone();
                     wire.pin_value = pin.value.clone();
+                }
+                if let Some(groups) = groups {
+                    wire.groups_claim = groups.claim.clone();
+                    wire.groups_claim_is = groups.is.as_str().to_owned();
                 }
             }
             Source::Workload { trust_domain } => wire.trust_domain = trust_domain.clone(),
@@ -217,7 +270,14 @@ impl TryFrom<v1::Binding> for Binding {
 fn source(wire: v1::Binding) -> Result<Source, Malformed> {
     let invalid = |field, why| Err(Malformed::Invalid { field, why });
     if !wire.trust_domain.is_empty() {
-        let token = [wire.issuer, wire.claim, wire.pin_claim, wire.pin_value];
+        let token = [
+            wire.issuer,
+            wire.claim,
+            wire.pin_claim,
+            wire.pin_value,
+            wire.groups_claim,
+            wire.groups_claim_is,
+        ];
         return match token.iter().all(String::is_empty) {
             true => Ok(Source::Workload {
                 trust_domain: wire.trust_domain,
@@ -239,10 +299,24 @@ fn source(wire: v1::Binding) -> Result<Source, Malformed> {
         }),
         _ => return invalid("binding.pin", "half a pin"),
     };
+    let groups = match (&*wire.groups_claim, GroupName::parse(&wire.groups_claim_is)) {
+        ("", None) if wire.groups_claim_is.is_empty() => None,
+        (claim, Some(is)) if !claim.is_empty() => Some(GroupsClaim {
+            claim: claim.to_owned(),
+            is,
+        }),
+        _ => {
+            return invalid(
+                "binding.groups_claim",
+                "half of it, or not known to this version",
+            );
+        }
+    };
     Ok(Source::Token {
         issuer: wire.issuer,
         claim: wire.claim,
         pin,
+        groups,
     })
 }
 
@@ -269,6 +343,7 @@ mod tests {
                 issuer: "https://idp".into(),
                 claim: "sub".into(),
                 pin: None,
+                groups: None,
             },
             attribute,
             ignore_case: false,
@@ -324,6 +399,18 @@ mod tests {
             },
             ..of_workloads(ExternalId)
         };
+        let listing = |claim: &str, is| Binding {
+            source: Source::Token {
+                issuer: "https://idp".into(),
+                claim: "sub".into(),
+                pin: None,
+                groups: Some(GroupsClaim {
+                    claim: claim.into(),
+                    is,
+                }),
+            },
+            ..of_tokens(UserName)
+        };
         for (binding, wrong) in [
             (of_tokens(ExternalId), None),
             (of_tokens(UserName), None),
@@ -341,6 +428,8 @@ mod tests {
             (ignoring_case(of_workloads(UserName)), Some("ignoreCase")),
             (named("Cluster.Local"), Some("trustDomain")),
             (named(""), Some("trustDomain")),
+            (listing("groups", GroupName::DisplayName), None),
+            (listing("roles", GroupName::ExternalId), None),
         ] {
             let found = binding.check().err().map(|(part, _)| part);
             assert_eq!(found, wrong, "{binding:?}");

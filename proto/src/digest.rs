@@ -143,22 +143,29 @@ impl Key {
     pub fn binding(&self, binding: &Binding) -> ContentDigest {
         let attribute = binding.attribute.as_str().as_bytes();
         match &binding.source {
-            Source::Token { issuer, claim, pin } => {
+            Source::Token {
+                issuer,
+                claim,
+                pin,
+                groups,
+            } => {
                 let (pin_claim, pin_value) = match pin {
                     Some(pin) => (pin.claim.as_str(), pin.value.as_str()),
                     None => ("", ""),
                 };
-                self.part(
-                    Domain::Binding,
-                    &[
-                        issuer.as_bytes(),
-                        claim.as_bytes(),
-                        attribute,
-                        pin_claim.as_bytes(),
-                        pin_value.as_bytes(),
-                        &[binding.ignore_case.into()],
-                    ],
-                )
+                let ignore_case = [binding.ignore_case.into()];
+                let mut parts = vec![
+                    issuer.as_bytes(),
+                    claim.as_bytes(),
+                    attribute,
+                    pin_claim.as_bytes(),
+                    pin_value.as_bytes(),
+                    &ignore_case,
+                ];
+                if let Some(groups) = groups {
+                    parts.extend([groups.claim.as_bytes(), groups.is.as_str().as_bytes()]);
+                }
+                self.part(Domain::Binding, &parts)
             }
             Source::Workload { trust_domain } => self.part(
                 Domain::WorkloadBinding,
@@ -205,7 +212,7 @@ impl Key {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::binding::{Attribute, Pin};
+    use crate::binding::{Attribute, GroupName, GroupsClaim, Pin};
     #[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
     use wasm_bindgen_test::wasm_bindgen_test as test;
 
@@ -215,6 +222,7 @@ mod tests {
                 issuer: issuer.into(),
                 claim: "sub".into(),
                 pin: None,
+                groups: None,
             },
             attribute,
             ignore_case: false,
@@ -280,9 +288,22 @@ mod tests {
                 issuer: issuer.into(),
                 claim: claim.into(),
                 pin,
+                groups: None,
             },
             attribute,
             ignore_case: false,
+        };
+        let listing = |claim: &str, is| Binding {
+            source: Source::Token {
+                issuer: "i".into(),
+                claim: "c".into(),
+                pin: None,
+                groups: Some(GroupsClaim {
+                    claim: claim.into(),
+                    is,
+                }),
+            },
+            ..binding("i", "c", Attribute::ExternalId, None)
         };
         let folding = Binding {
             ignore_case: true,
@@ -304,6 +325,9 @@ mod tests {
             of_workloads("i"),
             of_workloads("j"),
             by_name,
+            listing("groups", GroupName::DisplayName),
+            listing("groups", GroupName::ExternalId),
+            listing("roles", GroupName::ExternalId),
         ];
         for (place, one) in all.iter().enumerate() {
             for other in &all[..place] {

@@ -159,7 +159,10 @@ mod tests {
     fn described(directory: &Directory) -> String {
         let tenants = directory.tenants().map(|tenant| {
             let bindings = tenant.bindings().map(|b| {
-                let Source::Token { issuer, claim, pin } = &b.source else {
+                let Source::Token {
+                    issuer, claim, pin, ..
+                } = &b.source
+                else {
                     return b.voucher().to_string();
                 };
                 let pin = pin.as_ref().map_or("", |pin| pin.value.as_str());

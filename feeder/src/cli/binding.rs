@@ -90,6 +90,7 @@ impl NamesArgs {
             issuer,
             claim: self.claim,
             pin: self.pin.map(Pin::from),
+            groups: None,
         };
         checked(source, self.attribute, self.ignore_case)
     }
@@ -177,7 +178,9 @@ impl BindingCommand {
                         let BindingForm(binding) = row;
                         let attribute = attribute_text(binding);
                         match &binding.source {
-                            Source::Token { issuer, claim, pin } => [
+                            Source::Token {
+                                issuer, claim, pin, ..
+                            } => [
                                 issuer.clone(),
                                 claim.clone(),
                                 attribute,
@@ -221,7 +224,9 @@ impl BindingCommand {
 pub(super) fn describe(BindingForm(binding): &BindingForm) -> String {
     let attribute = attribute_text(binding);
     match &binding.source {
-        Source::Token { issuer, claim, pin } => {
+        Source::Token {
+            issuer, claim, pin, ..
+        } => {
             let pin = pin.as_ref().map(|pin| format!(" with {}", pin_text(pin)));
             let pin = pin.unwrap_or_default();
             format!("claim {claim} of {issuer}{pin} names the user with that {attribute}")

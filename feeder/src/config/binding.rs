@@ -87,6 +87,7 @@ impl TryFrom<Fields> for BindingForm {
                     None => DEFAULT_CLAIM.to_owned(),
                 },
                 pin: fields.pin.map(Pin::from),
+                groups: None,
             },
             (None, Some(trust_domain)) => {
                 let of_tokens = [
@@ -122,7 +123,9 @@ impl From<BindingForm> for Fields {
             pin: None,
         };
         match binding.source {
-            Source::Token { issuer, claim, pin } => {
+            Source::Token {
+                issuer, claim, pin, ..
+            } => {
                 fields.issuer = Some(issuer);
                 fields.claim = Some(claim);
                 fields.pin = pin.map(PinForm::from);

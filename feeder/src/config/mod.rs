@@ -190,6 +190,7 @@ mod tests {
                 issuer: "https://idp.example".to_owned(),
                 claim: "sub".to_owned(),
                 pin: None,
+                groups: None,
             },
             attribute: Attribute::ExternalId,
             ignore_case: false,

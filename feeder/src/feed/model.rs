@@ -628,6 +628,7 @@ fn directory() -> Directory {
             issuer: issuer.to_owned(),
             claim: "sub".to_owned(),
             pin: None,
+            groups: None,
         };
         let binding = Binding {
             source,

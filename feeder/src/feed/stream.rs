@@ -351,6 +351,7 @@ impl<'a> Follower<'a> {
                 _ => Err(Status::invalid_argument("more, of nothing")),
             },
             Some(FromFilter::Nack(nack)) => self.nacked(&nack),
+            Some(FromFilter::Report(_)) => Ok(()),
             Some(FromFilter::Hello(_)) => Err(Status::invalid_argument("a second hello")),
             None => Err(Status::invalid_argument("a message of no known kind")),
         }

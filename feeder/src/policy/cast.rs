@@ -79,6 +79,7 @@ impl Cast {
             issuer: ISSUER.to_owned(),
             claim: "sub".to_owned(),
             pin: None,
+            groups: None,
         };
         let id = self.bring(person, source, Attribute::Id)?.0;
         let claims = [("iss", ISSUER.to_owned()), ("sub", id.to_string())];

@@ -331,6 +331,7 @@ fn binding(row: &Row<'_>) -> Result<Binding, LoadError> {
             claim: row.get(2)?,
             issuer,
             pin,
+            groups: None,
         },
         ignore_case: row.get(6)?,
     })

@@ -282,7 +282,7 @@ fn write_binding(
     binding: &Binding,
 ) -> rusqlite::Result<()> {
     match &binding.source {
-        Source::Token { issuer, claim, pin } => transaction
+        Source::Token { issuer, claim, pin, .. } => transaction
             .prepare_cached(
                 "INSERT OR REPLACE INTO bindings
                  (tenant, issuer, claim, attribute, pin_claim, pin_value, ignore_case)

@@ -15,6 +15,7 @@ fn binding(attribute: Attribute, ignore_case: bool) -> Binding {
             issuer: format!("https://{attribute}.example/{ignore_case}"),
             claim: "sub".to_owned(),
             pin: None,
+            groups: None,
         },
         attribute,
         ignore_case,

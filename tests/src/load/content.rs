@@ -26,6 +26,7 @@ pub fn binding(issuer: &str) -> Binding {
             issuer: issuer.to_owned(),
             claim: "sub".to_owned(),
             pin: None,
+            groups: None,
         },
         attribute: Attribute::ExternalId,
         ignore_case: false,

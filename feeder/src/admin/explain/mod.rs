@@ -394,7 +394,10 @@ impl About<'_> {
 
     /// The claims of a token, issued now, that names the user by the binding; by a name that is theirs alone, if they have one.
     fn valid_token(&self, binding: &Binding, user: &User) -> Option<Map<String, Value>> {
-        let Source::Token { issuer, claim, pin } = &binding.source else {
+        let Source::Token {
+            issuer, claim, pin, ..
+        } = &binding.source
+        else {
             return None;
         };
         let names = user.names_of(binding.attribute);

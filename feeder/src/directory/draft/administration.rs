@@ -164,7 +164,10 @@ fn valid_binding(binding: &Binding) -> Result<(), Refused> {
     if let Err((attribute, why)) = binding.check() {
         return Err(Refused::invalid(attribute, why));
     }
-    let Source::Token { issuer, claim, pin } = &binding.source else {
+    let Source::Token {
+        issuer, claim, pin, ..
+    } = &binding.source
+    else {
         return Ok(());
     };
     let pin = pin.as_ref();
@@ -204,6 +207,7 @@ mod tests {
                     claim: claim.into(),
                     value: value.into(),
                 }),
+                groups: None,
             },
             attribute: Attribute::ExternalId,
             ignore_case: false,

@@ -282,6 +282,7 @@ mod tests {
                 issuer: "i".to_owned(),
                 claim: "sub".to_owned(),
                 pin: None,
+                groups: None,
             },
             attribute: Attribute::UserName,
             ignore_case,

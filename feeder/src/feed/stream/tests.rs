@@ -56,6 +56,7 @@ impl Feeder {
                 issuer: "https://idp.example".into(),
                 claim: "sub".into(),
                 pin: None,
+                groups: None,
             },
             ignore_case: false,
             attribute: Attribute::ExternalId,

@@ -87,6 +87,7 @@ fn apply(draft: &mut Draft, step: Step, now: Timestamp) -> Result<(), Refused> {
                     issuer: format!("https://{other}"),
                     claim: "sub".to_owned(),
                     pin: None,
+                    groups: None,
                 },
                 _ => Source::Workload {
                     trust_domain: format!("td{other}"),

@@ -113,6 +113,7 @@ fn company_where(scope: &Scope, state: impl Fn(&str) -> TermState) -> Snapshot {
             issuer: issuer.to_owned(),
             claim: claim.to_owned(),
             pin,
+            groups: None,
         },
         attribute,
         ignore_case: attribute == Attribute::UserName,

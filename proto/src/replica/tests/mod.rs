@@ -223,6 +223,10 @@ fn binding(number: u8) -> Binding {
                 claim: "tid".to_owned(),
                 value: number.to_string(),
             }),
+            groups: (number % 4 == 3).then(|| crate::binding::GroupsClaim {
+                claim: "groups".to_owned(),
+                is: crate::binding::GroupName::ALL[number as usize % 2],
+            }),
         },
     };
     let attribute = match source {
