@@ -5,8 +5,8 @@
 //! Http (one a request) --> request::answer --> scimesh_engine::decide --> headers, verdict | refusal | hold
 //! ```
 //!
-//! Only [`host`] calls the host. [`session`], [`hold`], [`vm`], [`claims`], [`connection`], [`headers`], [`refusal`] and
-//! [`problem`] are pure, and tested natively. Nothing here panics: a trap takes the whole worker's VM with it.
+//! Only [`host`] calls the host. [`session`], [`hold`], [`vm`], [`seen`], [`shadow`], [`claims`], [`connection`], [`headers`],
+//! [`refusal`] and [`problem`] are pure, and tested natively. Nothing here panics: a trap takes the whole worker's VM with it.
 
 mod claims;
 mod connection;
@@ -21,7 +21,9 @@ mod problem;
 mod refusal;
 mod request;
 mod root;
+mod seen;
 mod session;
+mod shadow;
 mod stats;
 mod vm;
 

@@ -113,6 +113,7 @@ fn answer(plugin: Option<&Rc<Plugin>>, waiting: Option<u32>) -> Answer {
         decision = Judged::failed(false).decision;
     }
     attempt(stats::count(&decision));
+    tell_shadow(plugin, &decision);
     if decision.allowed {
         Answer::GoesOn
     } else {
@@ -171,12 +172,29 @@ fn judge<'p>(plugin: &'p Plugin, headers: &RequestHeaders<'_>) -> Result<Judged<
             decision.reason = Reason::FeedClusterMissing;
             decision.would_refuse = decision.would_refuse.and(Some(decision.reason));
         }
+        let tells = policy.headers().values(policy, snapshot, &decision);
+        if let (Some(subject), Some(token)) = (&decision.subject, &token) {
+            vm.compare(plugin, subject, now, |claim| token.groups(claim));
+        }
         Judged {
-            tells: policy.headers().values(policy, snapshot, &decision),
+            tells,
             decision,
             waits: waits.then_some(now),
         }
     }))
+}
+
+/// Has what SHADOW would have refused reported, and some of it logged.
+fn tell_shadow(plugin: &Plugin, decision: &Decision) {
+    if decision.shadowed.is_empty() && decision.would_refuse.is_none() {
+        return;
+    }
+    let line = host::now().map(|now| vm::with(|vm| vm.would_refuse(plugin, decision, now)));
+    match line {
+        Ok(Some(line)) => host::log(LogLevel::Warn, &line),
+        Ok(None) => {}
+        Err(error) => complain(error),
+    }
 }
 
 /// Prepares a request to go on: what the client wrote in our name is gone first, and the verdict comes last.

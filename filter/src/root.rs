@@ -71,6 +71,9 @@ impl Root {
                 host::cancel_grpc_stream(stream);
             }
         }
+        if let Some((stream, report)) = vm::with(|vm| vm.report(self.id, now)) {
+            send(stream, report)?;
+        }
         request::settle(self.id, now);
         vm::with(|vm| match vm.led_by(self.id) {
             Some(feed) => stats::show(feed, now),

@@ -12,14 +12,16 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use prost::Message;
-use scimesh_engine::{Feed as Target, Lease, Moment, Policy};
+use scimesh_engine::{Decision, Feed as Target, Lease, Moment, Policy, Subject};
 use scimesh_proto::replica::{HighWater, Replica};
 use scimesh_proto::snapshot::Snapshot;
 use scimesh_proto::wire::v1::filter_message::Message as Outgoing;
 use scimesh_proto::wire::v1::{FeederMessage, Node};
 
 use crate::hold::Holds;
+use crate::seen::Seen;
 use crate::session::{Pace, Session, Step, elapsed};
+use crate::shadow::Sampled;
 
 /// The verdict of a policy without a name.
 const VERDICT: &str = "scimesh_verdict";
@@ -55,6 +57,8 @@ pub(crate) struct Vm {
     /// By cluster.
     high_water: BTreeMap<String, HighWater>,
     pub(crate) holds: Holds,
+    /// Of what SHADOW would have refused.
+    log: Sampled,
 }
 
 /// The content of one scope, and the stream that keeps it current.
@@ -63,6 +67,7 @@ pub(crate) struct Feed {
     replica: Replica,
     lease: Lease,
     session: Session,
+    seen: Seen,
     /// Those who ask for it, the oldest first: the stream is its.
     members: Vec<Member>,
     /// Envoy knows no such cluster.
@@ -152,6 +157,7 @@ impl Vm {
                     replica: Replica::new(policy.scope().clone(), policy.feed().max_memory),
                     lease: Lease::default(),
                     session: Session::new(self.random.hash_one(self.last_feed)),
+                    seen: Seen::default(),
                     members: Vec::new(),
                     cluster_missing: false,
                 };
@@ -300,6 +306,42 @@ impl Vm {
             answer: feed.session.stream().zip(answer),
             more: !feed.replica.is_settled(),
         }
+    }
+
+    /// A decision of `plugin` has looked at this subject, whose token can say by `groups` what it lists in a claim.
+    pub(crate) fn compare(
+        &mut self,
+        plugin: &Plugin,
+        subject: &Subject,
+        now: Moment,
+        groups: impl FnOnce(&str) -> Option<Vec<Vec<u8>>>,
+    ) {
+        if let Some(feed) = self.feeds.get_mut(&plugin.feed)
+            && let Some(snapshot) = feed.replica.snapshot()
+        {
+            feed.seen.compare(snapshot, subject, now, groups);
+        }
+    }
+
+    /// Takes down what SHADOW would have refused of a request. Returns the line to log, if it is time for one.
+    pub(crate) fn would_refuse(
+        &mut self,
+        plugin: &Plugin,
+        decision: &Decision,
+        now: Moment,
+    ) -> Option<String> {
+        if let Some(feed) = self.feeds.get_mut(&plugin.feed) {
+            feed.seen.refused(&plugin.policy, decision);
+        }
+        self.log.line(&plugin.policy, decision, now)
+    }
+
+    /// What is to be reported on this root context's stream, and which that is.
+    pub(crate) fn report(&mut self, root: u32, now: Moment) -> Option<(u32, Outgoing)> {
+        let feed = self.led_by_mut(root)?;
+        let stream = feed.session.stream()?;
+        let report = feed.seen.report(now)?;
+        Some((stream, Outgoing::Report(report)))
     }
 
     /// The waiting requests that can be answered now.
