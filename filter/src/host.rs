@@ -329,14 +329,14 @@ pub(crate) fn define_metric(kind: MetricType, name: &str) -> Result<u32, HostErr
     Ok(id)
 }
 
-/// Counts one more.
-pub(crate) fn increment_metric(id: u32) -> Result<(), HostError> {
+/// Adds to a counter, or to a gauge, which may as well become less.
+pub(crate) fn increment_metric(id: u32, offset: i64) -> Result<(), HostError> {
     // SAFETY: plain numbers.
-    let status = unsafe { proxy_increment_metric(id, 1) };
+    let status = unsafe { proxy_increment_metric(id, offset) };
     done("increment_metric", status)
 }
 
-/// Sets a gauge.
+/// Notes a value in a histogram.
 pub(crate) fn record_metric(id: u32, value: u64) -> Result<(), HostError> {
     // SAFETY: plain numbers.
     let status = unsafe { proxy_record_metric(id, value) };

@@ -3,9 +3,7 @@
 //! Works on the host's effective context, so that it serves a request in its own callback and one that was held in a
 //! root context's. Knows no policy language and no feed.
 
-use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Duration;
 
 use proxy_wasm::types::{Action, LogLevel, MapType};
 use scimesh_engine::{Decision, Headers, Mode, Moment, Reason, Request, decide};
@@ -14,6 +12,8 @@ use crate::claims::Token;
 use crate::connection::Downstream;
 use crate::headers::{Claimed, RequestHeaders};
 use crate::host::{self, HostError};
+use crate::logs::{self, Subject};
+use crate::record::{Entry, Record};
 use crate::refusal::Refusal;
 use crate::stats;
 use crate::vm::{self, Feed, Plugin};
@@ -74,7 +74,8 @@ pub(crate) fn ends(plugin: &Plugin) -> Option<Answer> {
     let cleaned = host::header_map(TRAILERS).and_then(|map| clean(TRAILERS, &map, own).map(drop));
     let error = cleaned.err()?;
     complain(error);
-    attempt(stats::count_failure(Reason::Misconfigured));
+    stats::count_failure(Some(plugin), Reason::Misconfigured);
+    attempt(plugin.record.write(&Entry::failed()));
     // What its headers said can't be asked any more; Envoy turns the problem into gRPC if it is.
     Some(refuse(Reason::Misconfigured, false))
 }
@@ -88,7 +89,8 @@ fn answer(plugin: Option<&Rc<Plugin>>, waiting: Option<u32>) -> Answer {
     });
     let grpc = headers.as_ref().is_ok_and(|(_, headers)| headers.is_grpc());
     let Some(plugin) = plugin else {
-        attempt(stats::count_failure(Reason::Misconfigured));
+        stats::count_failure(None, Reason::Misconfigured);
+        attempt(Record::of(None).write(&Entry::failed()));
         return refuse(Reason::Misconfigured, grpc);
     };
     let judged = headers.as_ref().map_err(|error| *error);
@@ -101,6 +103,7 @@ fn answer(plugin: Option<&Rc<Plugin>>, waiting: Option<u32>) -> Answer {
     if let (Some(since), Some(context)) = (judged.waits, waiting)
         && vm::with(|vm| vm.holds.take(context, plugin, since))
     {
+        attempt(plugin.record.write(&Entry::HELD));
         return Answer::Held;
     }
     let mut decision = judged.decision;
@@ -112,7 +115,13 @@ fn answer(plugin: Option<&Rc<Plugin>>, waiting: Option<u32>) -> Answer {
         // Under a SHADOW policy as well: the upstream would believe what the client wrote.
         decision = Judged::failed(false).decision;
     }
-    attempt(stats::count(&decision));
+    stats::count(plugin, &decision);
+    attempt(plugin.record.write(&Entry {
+        decision: stats::word(&decision),
+        rule: decision.rule.and_then(|rule| plugin.policy.rule_name(rule)),
+        reason: Some(decision.reason.as_str()),
+        revision: judged.revision,
+    }));
     tell_shadow(plugin, &decision);
     if decision.allowed {
         Answer::GoesOn
@@ -125,6 +134,8 @@ struct Judged<'p> {
     decision: Decision,
     /// What the upstream is told of it, names and values.
     tells: Vec<(&'p str, String)>,
+    /// Of what it was decided on.
+    revision: Option<u64>,
     /// Since when, if the request may wait for its feed's first content.
     waits: Option<Moment>,
 }
@@ -142,6 +153,7 @@ impl Judged<'_> {
         Judged {
             decision,
             tells: Vec::new(),
+            revision: None,
             waits: None,
         }
     }
@@ -173,12 +185,14 @@ fn judge<'p>(plugin: &'p Plugin, headers: &RequestHeaders<'_>) -> Result<Judged<
             decision.would_refuse = decision.would_refuse.and(Some(decision.reason));
         }
         let tells = policy.headers().values(policy, snapshot, &decision);
+        let revision = snapshot.map(|snapshot| snapshot.position().revision);
         if let (Some(subject), Some(token)) = (&decision.subject, &token) {
             vm.compare(plugin, subject, now, |claim| token.groups(claim));
         }
         Judged {
             tells,
             decision,
+            revision,
             waits: waits.then_some(now),
         }
     }))
@@ -237,15 +251,6 @@ fn attempt(result: Result<(), HostError>) {
     }
 }
 
-/// Logs at most one line a second: requests can cause these.
 fn complain(error: HostError) {
-    thread_local! {
-        static LAST: Cell<Option<Duration>> = const { Cell::new(None) };
-    }
-    let now = host::now().map_or(Duration::ZERO, |now| now.monotonic);
-    let recent = |last: Duration| now.saturating_sub(last) < Duration::from_secs(1);
-    if !LAST.get().is_some_and(recent) {
-        LAST.set(Some(now));
-        host::log(LogLevel::Error, &format!("scimesh: {error}"));
-    }
+    logs::write(Subject::Host, LogLevel::Error, &error.to_string());
 }

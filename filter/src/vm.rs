@@ -19,9 +19,11 @@ use scimesh_proto::wire::v1::filter_message::Message as Outgoing;
 use scimesh_proto::wire::v1::{FeederMessage, Node};
 
 use crate::hold::Holds;
+use crate::record::Record;
 use crate::seen::Seen;
 use crate::session::{Pace, Session, Step, elapsed};
 use crate::shadow::Sampled;
+use crate::stats::Places;
 
 /// The verdict of a policy without a name.
 const VERDICT: &str = "scimesh_verdict";
@@ -43,6 +45,10 @@ pub(crate) struct Plugin {
     pub(crate) verdict: String,
     /// How many of its requests wait.
     pub(crate) held: Cell<usize>,
+    /// Its counters.
+    pub(crate) places: Places,
+    /// What its requests say of themselves in the access log.
+    pub(crate) record: Record,
     feed: u32,
     joined: Moment,
 }
@@ -106,6 +112,21 @@ impl Feed {
     /// Bytes of memory that the content takes, and may take.
     pub(crate) fn memory(&self) -> (u64, u64) {
         (self.replica.bytes(), self.replica.limit())
+    }
+
+    /// Whose directory it is.
+    pub(crate) fn tenant(&self) -> &str {
+        self.replica.scope().tenant()
+    }
+
+    /// Whether it has a stream.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.session.stream().is_some()
+    }
+
+    /// When the first piece had come of the update that was acknowledged last.
+    pub(crate) fn updated_from(&self) -> Option<Moment> {
+        self.session.updated_from()
     }
 
     pub(crate) fn cluster_missing(&self) -> bool {
@@ -177,8 +198,10 @@ impl Vm {
                 None => VERDICT.to_owned(),
                 Some(name) => format!("{VERDICT}_{name}"),
             },
+            record: Record::of(policy.name()),
             policy,
             held: Cell::default(),
+            places: Places::default(),
             feed: id,
             joined: now,
         })
@@ -194,6 +217,11 @@ impl Vm {
             feed.members.retain(|member| member.root != root);
         }
         self.feeds.retain(|_, feed| !feed.members.is_empty());
+    }
+
+    /// All feeds, in no order that means anything.
+    pub(crate) fn feeds(&self) -> impl Iterator<Item = &Feed> {
+        self.feeds.values()
     }
 
     /// Where a policy's content comes from.
