@@ -40,7 +40,7 @@ impl Answer {
 
 /// Answers the request of `context`, which is the effective one. Without a plugin nothing can be decided: refused.
 pub(crate) fn arrives(context: u32, plugin: Option<&Rc<Plugin>>) -> Answer {
-    answer(plugin, Some(context))
+    answer(context, plugin, true)
 }
 
 /// Answers the held requests that can be answered. `root` is the effective context, and is so again afterwards.
@@ -56,7 +56,7 @@ pub(crate) fn settle(root: u32, now: Moment) {
         }
         // Until it goes on, whatever more of it comes stays back; its context's end forgets that.
         vm::with(|vm| vm.holds.refuse(context));
-        if let Answer::GoesOn = answer(Some(&plugin), None) {
+        if let Answer::GoesOn = answer(context, Some(&plugin), false) {
             vm::with(|vm| vm.holds.forget(context));
             attempt(host::resume_request());
         }
@@ -79,8 +79,8 @@ pub(crate) fn ends(plugin: &Plugin) -> Option<Answer> {
     Some(refuse(Reason::Misconfigured, false))
 }
 
-/// Answers the effective context's request, or, if it has somewhere to wait, holds it.
-fn answer(plugin: Option<&Rc<Plugin>>, waiting: Option<u32>) -> Answer {
+/// Answers the request of `context`, the effective one, or, if it may wait, holds it.
+fn answer(context: u32, plugin: Option<&Rc<Plugin>>, may_wait: bool) -> Answer {
     let map = host::header_map(MapType::HttpRequestHeaders);
     let headers = map.as_deref().map_err(|error| *error).and_then(|map| {
         let headers = RequestHeaders::read(map).ok_or(HostError::UNREADABLE_HEADERS)?;
@@ -98,9 +98,7 @@ fn answer(plugin: Option<&Rc<Plugin>>, waiting: Option<u32>) -> Answer {
         // Refused, except under a SHADOW policy, which refuses nothing.
         Judged::failed(plugin.policy.mode() == Mode::Shadow)
     });
-    if let (Some(since), Some(context)) = (judged.waits, waiting)
-        && vm::with(|vm| vm.holds.take(context, plugin, since))
-    {
+    if judged.waits && may_wait && vm::with(|vm| vm.holds.take(context, plugin, judged.at)) {
         return Answer::Held;
     }
     let mut decision = judged.decision;
@@ -114,6 +112,7 @@ fn answer(plugin: Option<&Rc<Plugin>>, waiting: Option<u32>) -> Answer {
     }
     attempt(stats::count(&decision));
     if decision.allowed {
+        vm::with(|vm| vm.admit(context, plugin, decision, grpc, judged.at));
         Answer::GoesOn
     } else {
         refuse(decision.reason, grpc)
@@ -124,8 +123,9 @@ struct Judged<'p> {
     decision: Decision,
     /// What the upstream is told of it, names and values.
     tells: Vec<(&'p str, String)>,
-    /// Since when, if the request may wait for its feed's first content.
-    waits: Option<Moment>,
+    /// Whether the request may wait for its feed's first content.
+    waits: bool,
+    at: Moment,
 }
 
 impl Judged<'_> {
@@ -135,13 +135,15 @@ impl Judged<'_> {
             reason: Reason::Misconfigured,
             rule: None,
             subject: None,
+            workload: None,
             shadowed: Vec::new(),
             would_refuse: goes_on.then_some(Reason::Misconfigured),
         };
         Judged {
             decision,
             tells: Vec::new(),
-            waits: None,
+            waits: false,
+            at: Moment::default(),
         }
     }
 }
@@ -174,7 +176,8 @@ fn judge<'p>(plugin: &'p Plugin, headers: &RequestHeaders<'_>) -> Result<Judged<
         Judged {
             tells: policy.headers().values(policy, snapshot, &decision),
             decision,
-            waits: waits.then_some(now),
+            waits,
+            at: now,
         }
     }))
 }
@@ -213,14 +216,14 @@ fn refuse(reason: Reason, grpc: bool) -> Answer {
 }
 
 /// For what changes nothing for the request if it fails: a refused one stays paused, and so refused, in any case.
-fn attempt(result: Result<(), HostError>) {
+pub(crate) fn attempt(result: Result<(), HostError>) {
     if let Err(error) = result {
         complain(error);
     }
 }
 
 /// Logs at most one line a second: requests can cause these.
-fn complain(error: HostError) {
+pub(crate) fn complain(error: HostError) {
     thread_local! {
         static LAST: Cell<Option<Duration>> = const { Cell::new(None) };
     }

@@ -7,6 +7,7 @@ use proxy_wasm::types::MetricType;
 use scimesh_engine::{Decision, Moment, Reason};
 
 use crate::host::{self, HostError};
+use crate::open::Cut;
 use crate::session::memory_bytes;
 use crate::vm::Feed;
 
@@ -21,6 +22,9 @@ struct Stats {
     shadow: Counters,
     /// Refusals of SHADOW rules, which decide nothing.
     shadow_rules: Counters,
+    /// Open requests that were ended, by why.
+    cuts: Counters,
+    open: u32,
     revision: u32,
     age: u32,
     entries: u32,
@@ -64,6 +68,8 @@ impl Stats {
             shadow_rules: Counters::define(&refusals, |reason| {
                 format!("scimesh_shadow_rules.{reason}")
             })?,
+            cuts: Counters::define(&refusals, |reason| format!("scimesh_cuts.{reason}"))?,
+            open: gauge("scimesh_open_requests")?,
             revision: gauge("scimesh_revision")?,
             age: gauge("scimesh_snapshot_age_seconds")?,
             entries: gauge("scimesh_entries")?,
@@ -107,6 +113,11 @@ pub(crate) fn count_failure(reason: Reason) -> Result<(), HostError> {
     with(|stats| stats.decisions.count(reason))
 }
 
+/// Counts an open request that is ended.
+pub(crate) fn cut(cut: &Cut) -> Result<(), HostError> {
+    with(|stats| stats.cuts.count(cut.reason))
+}
+
 /// Shows a feed's state. What was never received is not shown.
 pub(crate) fn show(feed: &Feed, now: Moment) -> Result<(), HostError> {
     with(|stats| {
@@ -114,6 +125,7 @@ pub(crate) fn show(feed: &Feed, now: Moment) -> Result<(), HostError> {
             host::record_metric(stats.revision, snapshot.position().revision)?;
             host::record_metric(stats.entries, snapshot.len() as u64)?;
         }
+        host::record_metric(stats.open, feed.open() as u64)?;
         let (content, limit) = feed.memory();
         host::record_metric(stats.memory, memory_bytes())?;
         host::record_metric(stats.content, content)?;
