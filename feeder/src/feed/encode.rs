@@ -100,16 +100,16 @@ pub(super) fn delta(
     }
     changed.sort_unstable();
     removed.sort_unstable();
-    let terms = difference
-        .terms
-        .then(|| states(Resolved::new(directory, scope).states()));
+    let heads = (difference.terms || difference.bindings).then(|| Resolved::new(directory, scope));
+    let terms = heads.as_ref().filter(|_| difference.terms);
+    let bound = heads.as_ref().filter(|_| difference.bindings);
     let start = v1::Start {
         format: FORMAT,
         position: Some((&directory.position()).into()),
         from: Some(held),
         key: Default::default(),
-        bindings: None,
-        terms,
+        bindings: bound.map(bindings),
+        terms: terms.map(|resolved| states(resolved.states())),
         subjects: (changed.len() + removed.len()) as u64,
     };
     let mut writer = PartWriter::default();

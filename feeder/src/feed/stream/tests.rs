@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use jiff::Timestamp;
-use scimesh_proto::binding::{Attribute, Binding, Source};
+use scimesh_proto::binding::{Attribute, Binding, GroupName, GroupsClaim, Source};
 use scimesh_proto::replica::{HighWater, Received, Replica};
 use scimesh_proto::scope::Term;
 use serde_json::json;
@@ -610,6 +610,51 @@ async fn a_binding_that_goes_takes_its_tokens_along_and_one_that_comes_brings_th
     filter.applies().await;
     let held = filter.replica.snapshot().unwrap();
     assert_eq!((held.bindings().len(), held.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn where_tokens_list_groups_reaches_a_filter_without_its_entries() {
+    let feeder = Feeder::start().await;
+    feeder.admit("ada").await;
+    let mut filter = Filter::current(&feeder).await;
+    let subjects = |filter: &Filter| {
+        let snapshot = filter.replica.snapshot().unwrap();
+        let entries = snapshot.entries().map(|(subject, _)| subject);
+        entries.collect::<Vec<_>>()
+    };
+    let before = subjects(&filter);
+    let tenant = feeder
+        .feed
+        .ledger
+        .directory()
+        .tenant("corp")
+        .unwrap()
+        .clone();
+    let mut binding = tenant.bindings().next().unwrap().clone();
+    if let Source::Token { groups, .. } = &mut binding.source {
+        *groups = Some(GroupsClaim {
+            claim: "groups".into(),
+            is: GroupName::DisplayName,
+        });
+    }
+    let set = binding.clone();
+    feeder
+        .write(move |draft| draft.set_binding("corp", set))
+        .await;
+    let update = filter.hears().await;
+    let Some(ToFilter::Update(sent)) = &update.message else {
+        panic!("{update:?}");
+    };
+    let start = sent.start.as_ref().unwrap();
+    assert!(
+        start.from.is_some() && start.bindings.is_some(),
+        "{start:?}"
+    );
+    assert!(start.subjects == 0 && sent.part.is_none() && sent.end.is_some());
+    let received = filter.replica.receive(update, &mut filter.highest);
+    assert!(matches!(received, Ok(Received::Applied(_))), "{received:?}");
+    assert_eq!(filter.replica.snapshot().unwrap().bindings(), [binding]);
+    assert_eq!((subjects(&filter), before.len()), (before, 1));
 }
 
 #[tokio::test]
