@@ -2,6 +2,7 @@
 //!
 //! Fields may be added; none is removed or changes its meaning (`docs/cli.md`).
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use super::observed::{Heard, NAMED, Names, SubjectRow, heard, tenants};
 use super::router::{Asked, Done, Running, aside};
 use super::wire::Command;
 use crate::directory::{Directory, Refused, Tenant};
-use crate::observations::Observations;
+use crate::observations::{Observations, RefusedSubject};
 
 /// Asks what would have been refused.
 #[derive(Debug, Serialize, Deserialize)]
@@ -113,8 +114,8 @@ fn of_tenant(
     shadow.heard = Some(heard(&told, now));
     let mut asked_for = BTreeSet::new();
     for refused in &mut told.seen {
-        let most = |one: &crate::observations::RefusedSubject| (one.requests, one.last);
-        (refused.subjects).sort_by(|a, b| (most(b), b.subject).cmp(&(most(a), a.subject)));
+        let most = |one: &RefusedSubject| Reverse((one.requests, one.last, one.subject));
+        refused.subjects.sort_by_key(most);
         asked_for.extend(refused.subjects.iter().take(NAMED).map(|one| one.subject));
     }
     let names = Names::of(directory, tenant, &asked_for);
