@@ -66,6 +66,7 @@ unsafe extern "C" {
         value_size: usize,
     ) -> u32;
     fn proxy_continue_stream(stream: StreamType) -> u32;
+    fn proxy_close_stream(stream: StreamType) -> u32;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -256,6 +257,14 @@ pub(crate) fn resume_request() -> Result<(), HostError> {
     // SAFETY: plain numbers.
     let status = unsafe { proxy_continue_stream(StreamType::HttpRequest) };
     done("continue_stream", status)
+}
+
+/// Ends a request, whatever of its response has been sent: over HTTP/1.1 with its connection, over HTTP/2 with RST_STREAM. Its context
+/// is gone when this returns, or soon after.
+pub(crate) fn reset_request() -> Result<(), HostError> {
+    // SAFETY: plain numbers.
+    let status = unsafe { proxy_close_stream(StreamType::HttpRequest) };
+    done("close_stream", status)
 }
 
 /// Lets the calls that follow concern another context, until the callback ends.

@@ -40,7 +40,7 @@ impl Answer {
 
 /// Answers the request of `context`, which is the effective one. Without a plugin nothing can be decided: refused.
 pub(crate) fn arrives(context: u32, plugin: Option<&Rc<Plugin>>) -> Answer {
-    answer(plugin, Some(context))
+    answer(context, plugin, true)
 }
 
 /// Answers the held requests that can be answered. `root` is the effective context, and is so again afterwards.
@@ -56,7 +56,7 @@ pub(crate) fn settle(root: u32, now: Moment) {
         }
         // Until it goes on, whatever more of it comes stays back; its context's end forgets that.
         vm::with(|vm| vm.holds.refuse(context));
-        if let Answer::GoesOn = answer(Some(&plugin), None) {
+        if let Answer::GoesOn = answer(context, Some(&plugin), false) {
             vm::with(|vm| vm.holds.forget(context));
             attempt(host::resume_request());
         }
@@ -80,8 +80,8 @@ pub(crate) fn ends(plugin: &Plugin) -> Option<Answer> {
     Some(refuse(Reason::Misconfigured, false))
 }
 
-/// Answers the effective context's request, or, if it has somewhere to wait, holds it.
-fn answer(plugin: Option<&Rc<Plugin>>, waiting: Option<u32>) -> Answer {
+/// Answers the request of `context`, the effective one, or, if it may wait, holds it.
+fn answer(context: u32, plugin: Option<&Rc<Plugin>>, may_wait: bool) -> Answer {
     let map = host::header_map(MapType::HttpRequestHeaders);
     let headers = map.as_deref().map_err(|error| *error).and_then(|map| {
         let headers = RequestHeaders::read(map).ok_or(HostError::UNREADABLE_HEADERS)?;
@@ -100,9 +100,7 @@ fn answer(plugin: Option<&Rc<Plugin>>, waiting: Option<u32>) -> Answer {
         // Refused, except under a SHADOW policy, which refuses nothing.
         Judged::failed(plugin.policy.mode() == Mode::Shadow)
     });
-    if let (Some(since), Some(context)) = (judged.waits, waiting)
-        && vm::with(|vm| vm.holds.take(context, plugin, since))
-    {
+    if judged.waits && may_wait && vm::with(|vm| vm.holds.take(context, plugin, judged.at)) {
         attempt(plugin.record.write(&Entry::HELD));
         return Answer::Held;
     }
@@ -122,7 +120,9 @@ fn answer(plugin: Option<&Rc<Plugin>>, waiting: Option<u32>) -> Answer {
         reason: Some(decision.reason.as_str()),
         revision: judged.revision,
     }));
+    tell_shadow(plugin, &decision);
     if decision.allowed {
+        vm::with(|vm| vm.admit(context, plugin, decision, grpc, judged.at));
         Answer::GoesOn
     } else {
         refuse(decision.reason, grpc)
@@ -135,8 +135,9 @@ struct Judged<'p> {
     tells: Vec<(&'p str, String)>,
     /// Of what it was decided on.
     revision: Option<u64>,
-    /// Since when, if the request may wait for its feed's first content.
-    waits: Option<Moment>,
+    /// Whether the request may wait for its feed's first content.
+    waits: bool,
+    at: Moment,
 }
 
 impl Judged<'_> {
@@ -146,6 +147,7 @@ impl Judged<'_> {
             reason: Reason::Misconfigured,
             rule: None,
             subject: None,
+            workload: None,
             shadowed: Vec::new(),
             would_refuse: goes_on.then_some(Reason::Misconfigured),
         };
@@ -153,7 +155,8 @@ impl Judged<'_> {
             decision,
             tells: Vec::new(),
             revision: None,
-            waits: None,
+            waits: false,
+            at: Moment::default(),
         }
     }
 }
@@ -183,13 +186,32 @@ fn judge<'p>(plugin: &'p Plugin, headers: &RequestHeaders<'_>) -> Result<Judged<
             decision.reason = Reason::FeedClusterMissing;
             decision.would_refuse = decision.would_refuse.and(Some(decision.reason));
         }
+        let tells = policy.headers().values(policy, snapshot, &decision);
+        let revision = snapshot.map(|snapshot| snapshot.position().revision);
+        if let (Some(subject), Some(token)) = (&decision.subject, &token) {
+            vm.compare(plugin, subject, now, |claim| token.groups(claim));
+        }
         Judged {
-            tells: policy.headers().values(policy, snapshot, &decision),
+            tells,
             decision,
-            revision: snapshot.map(|snapshot| snapshot.position().revision),
-            waits: waits.then_some(now),
+            revision,
+            waits,
+            at: now,
         }
     }))
+}
+
+/// Has what SHADOW would have refused reported, and some of it logged.
+fn tell_shadow(plugin: &Plugin, decision: &Decision) {
+    if decision.shadowed.is_empty() && decision.would_refuse.is_none() {
+        return;
+    }
+    let line = host::now().map(|now| vm::with(|vm| vm.would_refuse(plugin, decision, now)));
+    match line {
+        Ok(Some(line)) => host::log(LogLevel::Warn, &line),
+        Ok(None) => {}
+        Err(error) => complain(error),
+    }
 }
 
 /// Prepares a request to go on: what the client wrote in our name is gone first, and the verdict comes last.
@@ -226,12 +248,12 @@ fn refuse(reason: Reason, grpc: bool) -> Answer {
 }
 
 /// For what changes nothing for the request if it fails: a refused one stays paused, and so refused, in any case.
-fn attempt(result: Result<(), HostError>) {
+pub(crate) fn attempt(result: Result<(), HostError>) {
     if let Err(error) = result {
         complain(error);
     }
 }
 
-fn complain(error: HostError) {
+pub(crate) fn complain(error: HostError) {
     logs::write(Subject::Host, LogLevel::Error, &error.to_string());
 }

@@ -19,14 +19,15 @@ use crate::http::Http;
 use crate::logs::{self, Subject};
 use crate::session::Step;
 use crate::vm::{self, Plugin};
-use crate::{request, stats};
+use crate::{cut, request, stats};
 
 /// When a stream is opened after a policy came: not from within `on_configure`, which Envoy's validation runs, too, in a
 /// VM that never ticks. Until there is content, requests wait.
 const FIRST_TICK: Duration = Duration::from_millis(1);
 /// How often what is due is looked at: pings, the end of holds, back-off.
 const TICK: Duration = Duration::from_millis(100);
-/// The same while a large change is worked in, a little with each tick.
+/// The same while a large change is worked in, or requests are asked again and ended, a few with each tick. Never from within a
+/// message's callback: a request's end calls back into the SDK, which still has a hold on its contexts there.
 const BUSY_TICK: Duration = Duration::from_millis(1);
 
 const SERVICE: &str = "scimesh.feed.v1.Feed";
@@ -69,22 +70,31 @@ impl Root {
                 host::cancel_grpc_stream(stream);
             }
         }
+        if let Some((stream, report)) = vm::with(|vm| vm.report(self.id, now)) {
+            send(stream, report)?;
+        }
         request::settle(self.id, now);
+        cut::settle(self.id, now);
         vm::with(|vm| stats::tick(vm, now))
     }
 
-    /// Works in some of what has changed, and ticks as often as that needs.
-    fn settle(&mut self) -> Result<(), HostError> {
-        let settled = vm::with(|vm| vm.settle(self.id));
-        let tick = if settled.more { BUSY_TICK } else { TICK };
+    /// Works in some of what has changed.
+    fn settle(&self) -> Result<(), HostError> {
+        match vm::with(|vm| vm.settle(self.id)) {
+            Some((stream, answer)) => self.answer(stream, answer),
+            None => Ok(()),
+        }
+    }
+
+    /// Ticks as often as what is left to do needs.
+    fn pace(&mut self) -> Result<(), HostError> {
+        let busy = vm::with(|vm| vm.is_busy(self.id));
+        let tick = if busy { BUSY_TICK } else { TICK };
         if self.tick != Some(tick) {
             host::set_tick_period(tick)?;
             self.tick = Some(tick);
         }
-        match settled.answer {
-            Some((stream, answer)) => self.answer(stream, answer),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Answers the feeder, and notes how long an update took if it is one's acknowledgement.
@@ -161,6 +171,7 @@ impl Root {
 impl Context for Root {
     fn on_grpc_stream_message(&mut self, stream: u32, size: usize) {
         report(self.receive(stream, size));
+        report(self.pace());
     }
 
     fn on_grpc_stream_close(&mut self, stream: u32, status: u32) {
@@ -195,6 +206,7 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         report(self.tick());
+        report(self.pace());
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {

@@ -16,6 +16,7 @@ use proxy_wasm::types::MetricType;
 use scimesh_engine::{Decision, Moment, Policy, Reason};
 
 use crate::host::{self, HostError};
+use crate::open::Cut;
 use crate::session::{elapsed, memory_bytes};
 use crate::vm::{Feed, Plugin, Vm};
 use levels::{Levels, Shares};
@@ -116,9 +117,9 @@ pub(crate) fn count_failure(plugin: Option<&Plugin>, reason: Reason) {
 }
 
 /// Counts an open request that was ended, under the rule that had let it in.
-#[allow(dead_code, reason = "nothing ends open requests yet")]
-pub(crate) fn cut(plugin: &Plugin, rule: Option<usize>, reason: &'static str) {
-    STATS.with_borrow_mut(|stats| stats.count(plugin, Event::Cut, rule, reason));
+pub(crate) fn cut(cut: &Cut) {
+    let reason = cut.reason.as_str();
+    STATS.with_borrow_mut(|stats| stats.count(&cut.plugin, Event::Cut, Some(cut.rule), reason));
 }
 
 /// A feed's update has just been applied. What counts begins with its first piece.
@@ -228,6 +229,7 @@ fn shares(vm: &Vm) -> Shares {
         add("feeds_connected", u64::from(feed.is_connected()));
         add("content_bytes", content);
         add("content_limit_bytes", limit);
+        add("open_requests", feed.open() as u64);
         if let Some(snapshot) = feed.snapshot() {
             add("snapshots", 1);
             add("snapshot_entries", snapshot.len() as u64);

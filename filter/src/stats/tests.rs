@@ -86,6 +86,7 @@ fn decision(reason: Reason, rule: Option<usize>) -> Decision {
         reason,
         rule,
         subject: None,
+        workload: None,
         shadowed: Vec::new(),
         would_refuse: None,
     }
@@ -118,7 +119,13 @@ fn a_request_is_counted_by_policy_rule_decision_and_reason() {
         count(&plugin, &shadow);
         count(&plugin, &shadowed);
         count_failure(Some(&plugin), Reason::Misconfigured);
-        cut(&plugin, Some(0), "lease_ended");
+        cut(&Cut {
+            context: 7,
+            plugin: plugin.clone(),
+            rule: 0,
+            reason: Reason::LeaseEnded,
+            grpc: false,
+        });
     });
     let of = |labels: &str, metric: &str| {
         format!("scimesh_tenant=.=corp;.;policy=.=pay;.;{labels}{metric}")
