@@ -509,6 +509,44 @@ async fn an_access_log_says_why_in_json() -> Result<()> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_open_request_that_is_cut_is_counted_and_logged() -> Result<()> {
+    let log = AccessLog::new()?;
+    let path = log.path();
+    let [text, _] = formats()?;
+    let mesh = Plan::new(&payments_policy())
+        .alter(move |envoy| AccessLog::configure(envoy, &path, text))
+        .start()
+        .await?;
+    let alice = mesh.acme.scim.create_user("alice", "alice-0001").await?;
+    let token = mesh.acme.issuer.token("alice-0001")?;
+    mesh.await_status("/rest", Some(&token), 200).await?;
+    let mut stream = Raw::open(mesh.envoy.address())?;
+    let request = format!(
+        "GET /stream HTTP/1.1\r\nhost: svc.example\r\nauthorization: Bearer {token}\r\n\r\n"
+    );
+    stream.send(request.as_bytes())?;
+    let acme = &[("tenant", "acme")][..];
+    await_series(&mesh.envoy, &[("scimesh_open_requests", acme, 1.0)]).await?;
+    mesh.acme.scim.set_active(&alice, false).await?;
+    let why = &[
+        ("tenant", "acme"),
+        ("rule", "rest"),
+        ("reason", "unknown_subject"),
+    ][..];
+    let expected = [
+        ("scimesh_cut_requests_total", why, 1.0),
+        ("scimesh_cut_requests_total", &[], 1.0),
+        ("scimesh_open_requests", acme, 0.0),
+    ];
+    await_series(&mesh.envoy, &expected).await?;
+    let line = log.line("/stream").await?;
+    let told = "scimesh=cut rule=rest reason=unknown_subject revision=";
+    let (_, admitted_at) = line.split_once(told).with_context(|| line.clone())?;
+    assert!(admitted_at.parse::<u64>().is_ok(), "{line}");
+    mesh.end().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_policy_of_several_has_fields_of_its_own() -> Result<()> {
     let log = AccessLog::new()?;
     let path = log.path();
