@@ -331,7 +331,6 @@ async fn send2(
 
 /// Whatever is sent through the filter arrives as it does without it, and what a client may not say is gone.
 async fn nothing_is_changed(
-    mesh: &Mesh,
     doors: &Doors,
     bytes: &Taken<Vec<u8>>,
     streams: &Taken<Stream>,
@@ -340,32 +339,30 @@ async fn nothing_is_changed(
     let [token, stranger] = tokens;
     let plain = requests(token, stranger, false);
     let spoofed = requests(token, stranger, true);
+    let mut arrivals = 0;
     for (plain, spoofed) in plain.iter().zip(&spoofed) {
-        let what = String::from_utf8_lossy(&plain[..plain.len().min(300)]);
-        ensure!(
-            send(doors.bare, plain).await? == "HTTP/1.1 200 OK",
-            "{what}"
-        );
-        let mut as_sent = take(bytes);
-        ensure!(as_sent.len() == 1, "{what}");
-        let as_sent = as_sent.pop().unwrap_or_default();
+        let text =
+            |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]).into_owned();
+        let answered = send(doors.bare, plain).await?;
+        let as_sent = take(bytes);
         for request in [plain, spoofed] {
             let answer = send(doors.filtered, request).await?;
-            ensure!(answer == "HTTP/1.1 200 OK", "{answer}: {what}");
+            ensure!(answer == answered, "{answer}: {}", text(request));
             let arrived = take(bytes);
-            let text = |bytes: &[u8]| {
-                String::from_utf8_lossy(&bytes[..bytes.len().min(2000)]).into_owned()
-            };
-            ensure!(arrived.len() == 1, "{what}");
-            let arrived = &arrived[0];
-            ensure!(
-                *arrived == as_sent,
-                "{}\nis not\n{}",
-                text(arrived),
-                text(&as_sent)
-            );
+            ensure!(arrived.len() == as_sent.len(), "{}", text(request));
+            for (arrived, as_sent) in arrived.iter().zip(&as_sent) {
+                ensure!(
+                    arrived == as_sent,
+                    "{}\nis not\n{}",
+                    text(arrived),
+                    text(as_sent)
+                );
+            }
         }
+        arrivals += as_sent.len();
     }
+    // Envoy itself refuses a method of small letters.
+    ensure!(arrivals == plain.len() - 1, "{arrivals}");
     for token in [None, Some(token), Some(stranger)] {
         for body in [None, Some(&b"\0\0\0\0\x02hi"[..]), Some(&[7; 40_000])] {
             ensure!(send2(doors.bare2, token, body, false).await? == 200);
@@ -378,7 +375,6 @@ async fn nothing_is_changed(
             }
         }
     }
-    mesh.envoy.stat("server.live").await?;
     Ok(())
 }
 
@@ -391,14 +387,14 @@ async fn a_shadow_policy_changes_nothing_but_that_the_clients_identity_headers_a
     let stranger = mesh.stranger.token("alice-0001")?;
     let tokens = [token.as_str(), stranger.as_str()];
     // Nothing is known of the directory: nothing is refused for it, and nothing held.
-    nothing_is_changed(&mesh, &doors, &bytes, &streams, tokens).await?;
+    nothing_is_changed(&doors, &bytes, &streams, tokens).await?;
 
     mesh.feeder.start().await?;
     let scim = &mesh.acme.scim;
     let alice = scim.create_user("alice", "alice-0001").await?;
     scim.create_group("payments", &[&alice]).await?;
     await_applied(&mesh).await?;
-    nothing_is_changed(&mesh, &doors, &bytes, &streams, tokens).await?;
+    nothing_is_changed(&doors, &bytes, &streams, tokens).await?;
     mesh.end().await
 }
 
