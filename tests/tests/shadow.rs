@@ -1,6 +1,7 @@
 //! SHADOW: what would be refused is known, and nobody notices.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use h2::client::SendRequest;
 use http::header::HeaderMap;
 use scimesh_tests::address;
 use scimesh_tests::bootstrap::{self, cluster};
+use scimesh_tests::envoy::{Envoy, filter_config, publish};
 use scimesh_tests::eventually::eventually;
 use scimesh_tests::mesh::{Mesh, PATIENCE, Plan, payments_policy, policy, with};
 use serde_json::{Value, json};
@@ -507,4 +509,201 @@ async fn an_enforced_rule_behind_a_shadow_rule_still_refuses() -> Result<()> {
         mesh.end().await?;
     }
     Ok(())
+}
+
+/// Who asks all the time, in the adoption of a policy.
+const ASKERS: [(&str, &str); 4] = [
+    ("alice", "/payments"),
+    // He belongs to payments, and the directory does not know it yet.
+    ("bob", "/payments/7"),
+    ("mallory", "/payments"),
+    ("nobody", "/health"),
+];
+
+/// Requests that come all the time, on new connections, and how each was answered.
+struct Traffic {
+    answers: Taken<(&'static str, u16)>,
+    task: JoinHandle<()>,
+}
+
+impl Traffic {
+    fn start(mesh: &Mesh) -> Result<Traffic> {
+        let answers = Taken::default();
+        let client = Envoy::fresh_connections()?;
+        let mut requests = Vec::new();
+        for (who, path) in ASKERS {
+            let mut request = client.get(mesh.envoy.url(path));
+            if who != "nobody" {
+                request = request.bearer_auth(mesh.acme.issuer.token(who)?);
+            }
+            requests.push((who, request));
+        }
+        let shared = answers.clone();
+        let task = tokio::spawn(async move {
+            for (who, request) in requests.iter().cycle() {
+                let request = request.try_clone();
+                let answer = request.map(reqwest::RequestBuilder::send);
+                let status = match answer {
+                    Some(answer) => answer.await.map_or(0, |answer| answer.status().as_u16()),
+                    None => 0,
+                };
+                shared
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push((*who, status));
+            }
+        });
+        Ok(Traffic { answers, task })
+    }
+
+    /// Waits for so many more rounds of answers, none of which may be other than 200 but those to `refused`. Returns how many of theirs were.
+    async fn goes_on(&self, rounds: usize, refused: Option<&str>) -> Result<usize> {
+        let mut seen = Vec::new();
+        eventually("requests to be answered", PATIENCE, async || {
+            seen.extend(take(&self.answers));
+            ensure!(seen.len() >= rounds * ASKERS.len(), "{}", seen.len());
+            Ok(())
+        })
+        .await?;
+        let others = seen.iter().filter(|(_, status)| *status != 200);
+        let mut refusals = 0;
+        for (who, status) in others {
+            ensure!(Some(*who) == refused && *status == 403, "{who}: {status}");
+            refusals += 1;
+        }
+        Ok(refusals)
+    }
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// What `scimesh shadow` says: rule, reason, who (empty if it is not known), and how many requests.
+async fn would_be_refused(mesh: &Mesh) -> Result<Vec<(String, String, String, u64)>> {
+    let report = mesh
+        .feeder
+        .run(&["shadow", "acme", "--output", "json"])
+        .await?;
+    let report: Value = serde_json::from_str(&report)?;
+    let rows = report["tenants"][0]["refusals"].as_array();
+    let mut refusals = Vec::new();
+    for row in rows.context("refusals")? {
+        let text = |field: &str| row[field].as_str().unwrap_or_default().to_owned();
+        for one in row["named"].as_array().context("named")? {
+            let who = one["users"][0]["userName"].as_str().unwrap_or_default();
+            let requests = one["requests"].as_u64().context("requests")?;
+            refusals.push((text("rule"), text("reason"), who.to_owned(), requests));
+        }
+    }
+    Ok(refusals)
+}
+
+/// How many requests of `who` would have been refused, by the rule for payments and because they are not in the group.
+async fn refusals_of(mesh: &Mesh, who: &str) -> Result<u64> {
+    let rows = would_be_refused(mesh).await?;
+    let theirs = rows.iter().filter(|(rule, reason, name, _)| {
+        name == who && rule == "payments" && reason == "not_permitted"
+    });
+    Ok(theirs.map(|(_, _, _, requests)| requests).sum())
+}
+
+/// Envoy's configuration before anybody has thought of a policy: no filter of ours, no backstop.
+fn without_enforcement(config: &mut Value) -> Result<()> {
+    let filters =
+        "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters";
+    let filters = config.pointer_mut(filters).and_then(Value::as_array_mut);
+    let filters = filters.context("filters")?;
+    filters.retain(|filter| filter["name"] != "envoy.filters.http.rbac");
+    let ours = filters
+        .iter_mut()
+        .find(|filter| filter["name"] == "scimesh");
+    let discovery = &mut ours.context("ours")?["config_discovery"];
+    let nothing = bootstrap::nothing();
+    let types = discovery["type_urls"].as_array_mut().context("types")?;
+    types.push(nothing["@type"].clone());
+    let path = discovery["config_source"]["path_config_source"]["path"].as_str();
+    let dir = Path::new(path.context("a path")?).parent();
+    publish(dir.context("a directory")?, "0", &nothing)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_comes_from_nothing_to_enforced_and_nobody_is_wrongly_refused() -> Result<()> {
+    // On a busy machine a new VM may take longer than usual to hear of the directory.
+    let enforced = with(
+        payments_policy(),
+        "hold",
+        json!({ "timeout": "20s", "requests": 1024 }),
+    );
+    let shadow = with(enforced.clone(), "mode", json!("SHADOW"));
+    let plan = Plan::new(&shadow).discovered().alter(without_enforcement);
+    let mesh = plan.start().await?;
+    let scim = &mesh.acme.scim;
+    let alice = scim.create_user("alice", "alice").await?;
+    let bob = scim.create_user("bob", "bob").await?;
+    scim.create_user("mallory", "mallory").await?;
+    let payments = scim.create_group("payments", &[&alice]).await?;
+
+    // Everybody gets everything.
+    let traffic = Traffic::start(&mesh)?;
+    traffic.goes_on(20, None).await?;
+    assert_eq!(would_be_refused(&mesh).await?, []);
+
+    // A policy in SHADOW: everybody still does, and it is known who would not.
+    mesh.envoy
+        .update("1", &filter_config(&shadow.to_string(), Some("1"))?)?;
+    for who in ["bob", "mallory"] {
+        eventually(
+            "the report to name who is not in the group",
+            PATIENCE,
+            async || {
+                ensure!(
+                    refusals_of(&mesh, who).await? > 0,
+                    "{:?}",
+                    would_be_refused(&mesh).await?
+                );
+                Ok(())
+            },
+        )
+        .await?;
+    }
+    assert_eq!(refusals_of(&mesh, "alice").await?, 0);
+    traffic.goes_on(20, None).await?;
+
+    // The directory is corrected, where it was wrong.
+    scim.add_member(&payments, &bob).await?;
+    await_applied(&mesh).await?;
+    // A fresh report shows who should be refused, and nobody else: of Bob there is nothing new in several.
+    let mut before = (0, 0);
+    let mut in_a_row = 0;
+    eventually("reports without Bob", 3 * PATIENCE, async || {
+        let now = (
+            refusals_of(&mesh, "bob").await?,
+            refusals_of(&mesh, "mallory").await?,
+        );
+        if now.0 != before.0 {
+            in_a_row = 0;
+        } else if now.1 != before.1 {
+            in_a_row += 1;
+        }
+        before = now;
+        ensure!(in_a_row >= 4, "{in_a_row} of them: {now:?}");
+        Ok(())
+    })
+    .await?;
+    traffic.goes_on(20, None).await?;
+
+    // ENFORCE: requests go on, but for whom the report named.
+    mesh.envoy
+        .update("2", &filter_config(&enforced.to_string(), Some("2"))?)?;
+    let mallory = mesh.acme.issuer.token("mallory")?;
+    mesh.await_status("/payments", Some(&mallory), 403).await?;
+    ensure!(traffic.goes_on(1, Some("mallory")).await? > 0);
+    // Those that were under way.
+    let refused = traffic.goes_on(40, Some("mallory")).await?;
+    ensure!(refused >= 40, "{refused}");
+    drop(traffic);
+    mesh.end().await
 }
