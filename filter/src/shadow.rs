@@ -85,6 +85,7 @@ mod tests {
             reason: would_refuse.map_or(Reason::Permitted, |(_, reason)| reason),
             rule: would_refuse.map_or(Some(1), |(rule, _)| rule),
             subject: None,
+            workload: None,
             shadowed: shadowed.to_vec(),
             would_refuse: would_refuse.map(|(_, reason)| reason),
         }

@@ -56,6 +56,7 @@ pub struct Policy {
     max_staleness: Duration,
     min_staleness: Duration,
     mode: Mode,
+    cut_at_expiry: bool,
     headers: Headers,
     uses_port: bool,
     told: BTreeSet<Term>,
@@ -173,6 +174,7 @@ impl Policy {
                 .map(|demand| demand.max_staleness)
                 .fold(max_staleness, Duration::min),
             mode: document.mode.unwrap_or_default(),
+            cut_at_expiry: document.cut_at_expiry.unwrap_or(true),
             headers: headers.unwrap_or_default(),
             uses_port: enforced().any(Rule::uses_port),
             told: enforced().flat_map(Rule::terms).cloned().collect(),
@@ -235,9 +237,19 @@ impl Policy {
         self.mode
     }
 
+    /// Whether a request that is still open when its token expires is ended then.
+    pub fn cut_at_expiry(&self) -> bool {
+        self.cut_at_expiry
+    }
+
     /// The name of a rule, by its place.
     pub fn rule_name(&self, rule: usize) -> Option<&str> {
         self.rules.get(rule).map(|rule| rule.name.as_str())
+    }
+
+    /// What the rule at this place demands, if it asks for anybody.
+    pub(crate) fn demand(&self, rule: usize) -> Option<&Demand> {
+        self.rules.get(rule)?.demand()
     }
 
     pub(crate) fn rules(&self) -> &[Rule] {
