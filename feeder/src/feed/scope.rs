@@ -71,6 +71,10 @@ impl Standing {
         Standing::new(directory, scope, content, revision, steps)
     }
 
+    pub(super) fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
     pub(super) fn revision(&self) -> u64 {
         self.directory.revision()
     }

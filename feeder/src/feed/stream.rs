@@ -74,6 +74,8 @@ struct Follower<'a> {
     /// A ping that is answered then.
     owed: Option<v1::Ping>,
     presence: Presence,
+    /// When it last said what it has seen.
+    reported: Option<std::time::Instant>,
 }
 
 /// An update of which not every piece was sent, or whose last one was not answered yet.
@@ -235,6 +237,7 @@ impl<'a> Follower<'a> {
             wrong,
             owed: None,
             presence,
+            reported: None,
         })
     }
 
@@ -345,10 +348,25 @@ impl<'a> Follower<'a> {
                 _ => Err(Status::invalid_argument("more, of nothing")),
             },
             Some(FromFilter::Nack(nack)) => self.nacked(&nack),
-            Some(FromFilter::Report(_)) => Ok(()),
+            Some(FromFilter::Report(report)) => self.reported(report),
             Some(FromFilter::Hello(_)) => Err(Status::invalid_argument("a second hello")),
             None => Err(Status::invalid_argument("a message of no known kind")),
         }
+    }
+
+    /// It has seen what decides nothing.
+    fn reported(&mut self, report: v1::Report) -> Result<(), Status> {
+        // There is one from the beginning on.
+        let Some(now) = self.standing.borrow().clone() else {
+            return Ok(());
+        };
+        let directory = self.feed.ledger.directory();
+        let tenant = directory.published(&self.tenant).map(|tenant| &**tenant);
+        let (last, reporter) = (&mut self.reported, || self.presence.reporter());
+        let instant = Instant::now().into_std();
+        (self.feed.observations)
+            .receive(last, now.scope(), tenant, reporter, report, instant)
+            .map_err(|e| Status::invalid_argument(e.to_string()))
     }
 
     /// An update did not verify: once, a snapshot mends that. Twice, the filter must come again later.

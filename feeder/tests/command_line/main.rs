@@ -21,5 +21,6 @@ mod holds;
 mod idps;
 mod lifecycle;
 mod manifests;
+mod observed;
 mod policies;
 mod tls;
