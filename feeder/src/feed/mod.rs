@@ -49,6 +49,7 @@ use crate::directory::{Draft, Issued};
 use crate::fleet::Fleet;
 use crate::ledger::Ledger;
 use crate::metrics::FeedMetrics;
+use crate::observations::Observations;
 
 /// Snapshots under way at a time at most.
 const SNAPSHOTS: usize = 32;
@@ -69,6 +70,7 @@ struct Feed {
     /// Until it is stored, which may fail.
     rolled_back: AtomicBool,
     fleet: Fleet,
+    observations: Observations,
 }
 
 impl Feed {
@@ -83,6 +85,7 @@ impl Feed {
             admission: Admission::new(SNAPSHOTS),
             patience: Patience::default(),
             peers,
+            observations: Observations::new(metrics.reports.clone(), Instant::now()),
             metrics,
             rolled_back: AtomicBool::new(false),
             fleet,
@@ -214,6 +217,11 @@ impl FeedService {
     /// Which filters follow, and what each has applied.
     pub(crate) fn fleet(&self) -> &Fleet {
         &self.feed.fleet
+    }
+
+    /// What they have seen, and did not decide by.
+    pub(crate) fn observations(&self) -> &Observations {
+        &self.feed.observations
     }
 
     /// Whether a filter has proved that this database is an old copy. No lease is renewed then.

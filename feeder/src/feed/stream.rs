@@ -74,6 +74,8 @@ struct Follower<'a> {
     /// A ping that is answered then.
     owed: Option<v1::Ping>,
     presence: Presence,
+    /// When it last said what it has seen.
+    reported: Option<std::time::Instant>,
 }
 
 /// An update of which not every piece was sent, or whose last one was not answered yet.
@@ -114,21 +116,10 @@ pub(super) async fn serve(
     mut inbound: impl Stream<Item = Result<v1::FilterMessage, Status>> + Unpin,
     out: &Outbound,
 ) -> Result<(), Status> {
-    let hello = tokio::time::timeout(HELLO, inbound.next())
-        .await
-        .map_err(|_| Status::deadline_exceeded("no hello"))?;
-    let hello = match hello.transpose()?.and_then(|first| first.message) {
-        Some(FromFilter::Hello(hello)) => hello,
-        Some(_) => {
-            return Err(Status::invalid_argument(
-                "the first message must be a hello",
-            ));
-        }
-        None => return Ok(()),
+    // Boxed, and so is what takes in a message: a stream mostly waits, and its task is as large as the largest thing that it ever does.
+    let Some(mut follower) = Box::pin(Follower::meet(feed, pass, &mut inbound, out)).await? else {
+        return Ok(());
     };
-    let node = hello.node.clone().unwrap_or_default();
-    let mut follower = Follower::begin(feed, pass, out, hello).await?;
-    tracing::info!(peer = %pass.peer(), node = node.id, version = node.version, held = follower.sent, "a filter follows");
     loop {
         follower.send_what_is_due().await?;
         let slow = follower.slow_from();
@@ -144,7 +135,7 @@ pub(super) async fn serve(
                 changed.map_err(|_| Status::unavailable("the scope is no longer kept current"))?;
             }
             received = inbound.next() => match received.transpose()? {
-                Some(received) => follower.receive(received).await?,
+                Some(received) => Box::pin(follower.receive(received)).await?,
                 None => return Ok(()),
             }
         }
@@ -152,6 +143,31 @@ pub(super) async fn serve(
 }
 
 impl<'a> Follower<'a> {
+    /// Waits for the hello. None: the filter has gone without one.
+    async fn meet(
+        feed: &'a Feed,
+        pass: &Pass,
+        inbound: &mut (impl Stream<Item = Result<v1::FilterMessage, Status>> + Unpin),
+        out: &'a Outbound,
+    ) -> Result<Option<Follower<'a>>, Status> {
+        let hello = tokio::time::timeout(HELLO, inbound.next())
+            .await
+            .map_err(|_| Status::deadline_exceeded("no hello"))?;
+        let hello = match hello.transpose()?.and_then(|first| first.message) {
+            Some(FromFilter::Hello(hello)) => hello,
+            Some(_) => {
+                return Err(Status::invalid_argument(
+                    "the first message must be a hello",
+                ));
+            }
+            None => return Ok(None),
+        };
+        let node = hello.node.clone().unwrap_or_default();
+        let follower = Follower::begin(feed, pass, out, hello).await?;
+        tracing::info!(peer = %pass.peer(), node = node.id, version = node.version, held = follower.sent, "a filter follows");
+        Ok(Some(follower))
+    }
+
     async fn begin(
         feed: &'a Feed,
         pass: &Pass,
@@ -235,6 +251,7 @@ impl<'a> Follower<'a> {
             wrong,
             owed: None,
             presence,
+            reported: None,
         })
     }
 
@@ -345,10 +362,25 @@ impl<'a> Follower<'a> {
                 _ => Err(Status::invalid_argument("more, of nothing")),
             },
             Some(FromFilter::Nack(nack)) => self.nacked(&nack),
-            Some(FromFilter::Report(_)) => Ok(()),
+            Some(FromFilter::Report(report)) => self.reported(report),
             Some(FromFilter::Hello(_)) => Err(Status::invalid_argument("a second hello")),
             None => Err(Status::invalid_argument("a message of no known kind")),
         }
+    }
+
+    /// It has seen what decides nothing.
+    fn reported(&mut self, report: v1::Report) -> Result<(), Status> {
+        // There is one from the beginning on.
+        let Some(now) = self.standing.borrow().clone() else {
+            return Ok(());
+        };
+        let directory = self.feed.ledger.directory();
+        let tenant = directory.published(&self.tenant).map(|tenant| &**tenant);
+        let (last, reporter) = (&mut self.reported, || self.presence.reporter());
+        let instant = Instant::now().into_std();
+        (self.feed.observations)
+            .receive(last, now.scope(), tenant, reporter, report, instant)
+            .map_err(|e| Status::invalid_argument(e.to_string()))
     }
 
     /// An update did not verify: once, a snapshot mends that. Twice, the filter must come again later.

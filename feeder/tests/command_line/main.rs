@@ -22,5 +22,6 @@ mod holds;
 mod idps;
 mod lifecycle;
 mod manifests;
+mod observed;
 mod policies;
 mod tls;

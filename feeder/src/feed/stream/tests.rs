@@ -460,6 +460,7 @@ async fn a_pong_names_the_newest_durable_revision_however_far_the_scope_has_come
         wrong: false,
         owed: None,
         presence,
+        reported: None,
     };
     feeder.admit("ada").await;
     let ping = FromFilter::Ping(v1::Ping { id: 1, lease_ms: 0 });
