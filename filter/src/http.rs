@@ -65,8 +65,17 @@ impl HttpContext for Http {
 
 impl Drop for Http {
     fn drop(&mut self) {
-        if let Some(Answer::Held) = self.answer {
-            vm::with(|vm| vm.holds.forget(self.id));
+        let Some(plugin) = &self.plugin else {
+            return;
+        };
+        match self.answer {
+            Some(Answer::GoesOn) => vm::with(|vm| vm.end(self.id, plugin)),
+            // It may have been let go on since.
+            Some(Answer::Held) => vm::with(|vm| {
+                vm.holds.forget(self.id);
+                vm.end(self.id, plugin);
+            }),
+            Some(Answer::Refused) | None => {}
         }
     }
 }

@@ -7,6 +7,7 @@
 mod access;
 mod admission;
 mod encode;
+mod grpc;
 mod limits;
 #[cfg(test)]
 mod model;
@@ -18,27 +19,26 @@ mod stream;
 pub(crate) use encode::snapshot as encode_snapshot;
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use futures::Stream;
+use http::request::Parts;
+use hyper::body::Bytes;
 use scimesh_proto::position::Position;
 use scimesh_proto::scope::Scope;
-use scimesh_proto::wire::v1;
-use scimesh_proto::wire::v1::feed_server::FeedServer;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::metadata::MetadataMap;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Code, Status};
 
 pub(crate) use access::Connection;
 pub use access::Refusal;
 use access::{Gate, Pass};
 use admission::Admission;
+pub use grpc::FeedServer;
+use grpc::Inbound;
 pub use limits::{Limit, Limits, Setting};
 pub use peer::{Caller, Certified, Peer, PeerMode, Unidentified, certified};
 use scope::Scopes;
@@ -50,9 +50,6 @@ use crate::fleet::Fleet;
 use crate::ledger::Ledger;
 use crate::metrics::FeedMetrics;
 use crate::observations::Observations;
-
-/// Bytes of a filter's message at most: a hello with the longest scope.
-const MAX_INBOUND: usize = 2 << 20;
 
 /// Snapshots under way at a time at most.
 const SNAPSHOTS: usize = 32;
@@ -198,8 +195,8 @@ impl FeedService {
     }
 
     /// What tonic serves.
-    pub fn server(&self) -> FeedServer<FeedService> {
-        FeedServer::new(self.clone()).max_decoding_message_size(MAX_INBOUND)
+    pub fn server(&self) -> FeedServer {
+        FeedServer(self.clone())
     }
 
     /// How many streams are open.
@@ -276,26 +273,21 @@ impl FeedService {
         let entered = gate.enter(peer, || self.feed.rules());
         entered.map_err(|why| gate.refuse(&name, None, &why))
     }
-}
 
-#[tonic::async_trait]
-impl v1::feed_server::Feed for FeedService {
-    type StreamStream = Pin<Box<dyn Stream<Item = Result<v1::FeederMessage, Status>> + Send>>;
-
-    async fn stream(
+    /// Opens a stream, and serves it until it ends. The error is what is answered instead.
+    fn open(
         &self,
-        request: Request<Streaming<v1::FilterMessage>>,
-    ) -> Result<Response<Self::StreamStream>, Status> {
-        let caller = request.extensions().get::<Caller>();
-        let pass = self
-            .enter(caller, request.metadata())
-            .inspect_err(|status| {
-                self.feed.metrics.closed(status_word(status));
-            })?;
+        head: &Parts,
+        inbound: Inbound,
+    ) -> Result<mpsc::Receiver<Result<Bytes, Status>>, Status> {
+        let caller = head.extensions.get::<Caller>();
+        let metadata = MetadataMap::from_headers(head.headers.clone());
+        let pass = self.enter(caller, &metadata).inspect_err(|status| {
+            self.feed.metrics.closed(status_word(status));
+        })?;
         let (out, outbound) = mpsc::channel(OUTBOUND);
         let feed = self.feed.clone();
         let closing = self.closing.clone();
-        let inbound = request.into_inner();
         self.streams.spawn(async move {
             let ended = tokio::select! {
                 ended = stream::serve(&feed, &pass, inbound, &out) => ended,
@@ -309,7 +301,7 @@ impl v1::feed_server::Feed for FeedService {
                 let _ = out.try_send(Err(status));
             }
         });
-        Ok(Response::new(Box::pin(ReceiverStream::new(outbound))))
+        Ok(outbound)
     }
 }
 

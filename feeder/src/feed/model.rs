@@ -15,6 +15,7 @@ use scimesh_proto::snapshot::{TermSet, TermState};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::grpc::unframed;
 use super::scope::Standing;
 use crate::directory::{
     Attributes, Directory, Draft, Keys, Member, MemberChange, Name, Person, Refused, Release,
@@ -745,8 +746,11 @@ impl Filter {
     async fn catch_up(&mut self, standing: &Arc<Standing>) -> Result<(), TestCaseError> {
         let held = self.replica.snapshot();
         let held = held.map(|snapshot| snapshot.position().revision);
-        for message in standing.update(held).await.iter() {
-            match self.replica.receive(message.clone(), &mut self.highest) {
+        for piece in standing.update(held).await.pieces() {
+            match self
+                .replica
+                .receive(unframed(piece.clone()), &mut self.highest)
+            {
                 Ok(Received::Part | Received::Applied(_)) => {}
                 other => prop_assert!(false, "{:?}", other),
             }

@@ -1,5 +1,6 @@
 //! One stream as a filter meets it: the real replica at one end, a ledger over a database at the other.
 
+use futures::future::join_all;
 use jiff::Timestamp;
 use scimesh_proto::binding::{Attribute, Binding, GroupName, GroupsClaim, Source};
 use scimesh_proto::replica::{HighWater, Received, Replica};
@@ -17,6 +18,7 @@ use scimesh_proto::wire::PART_SUBJECTS;
 use super::*;
 use crate::directory::{Draft, MemberChange, Refused};
 use crate::feed::admission::Admission;
+use crate::feed::grpc::{PREFIX, unframed};
 use crate::feed::{Limits, Peer, PeerMode};
 use crate::fleet::Stand;
 use crate::ledger::{Ledger, Writer};
@@ -150,7 +152,7 @@ impl Feeder {
 /// A filter at the other end of a stream.
 struct Filter {
     to_feeder: Sender<Result<v1::FilterMessage, Status>>,
-    from_feeder: Receiver<Result<v1::FeederMessage, Status>>,
+    from_feeder: Receiver<Result<Bytes, Status>>,
     serving: JoinHandle<Result<(), Status>>,
     replica: Replica,
     highest: HighWater,
@@ -217,7 +219,8 @@ impl Filter {
 
     async fn hears(&mut self) -> v1::FeederMessage {
         let message = tokio::time::timeout(PATIENCE, self.from_feeder.recv());
-        message.await.expect("silence").unwrap().unwrap()
+        let message = message.await.expect("silence").unwrap();
+        unframed(message.unwrap())
     }
 
     /// Takes in what comes, up to what changes the content.
@@ -228,6 +231,24 @@ impl Filter {
                 Received::Part => self.say(FromFilter::More(v1::More {})).await,
                 Received::Applied(position) => return position,
                 pong => panic!("{pong:?}"),
+            }
+        }
+    }
+
+    /// Takes in an update and acks it; gives its pieces as they came.
+    async fn takes(&mut self) -> Vec<Bytes> {
+        let mut pieces = Vec::new();
+        loop {
+            let piece = tokio::time::timeout(PATIENCE, self.from_feeder.recv());
+            let piece = piece.await.expect("silence").unwrap().unwrap();
+            pieces.push(piece.clone());
+            match self.replica.receive(unframed(piece), &mut self.highest) {
+                Ok(Received::Part) => self.say(FromFilter::More(v1::More {})).await,
+                Ok(Received::Applied(position)) => {
+                    self.ack(position).await;
+                    return pieces;
+                }
+                other => panic!("{other:?}"),
             }
         }
     }
@@ -324,6 +345,39 @@ async fn a_filter_that_returns_with_other_content_is_sent_all_of_it() {
     assert_eq!(returned.pings().await, feeder.position());
 }
 
+/// What everyone takes in as its next update. It must be the same memory for all.
+async fn one_for_all(filters: &mut [Filter]) -> Vec<Bytes> {
+    let taken = join_all(filters.iter_mut().map(Filter::takes)).await;
+    let places = |pieces: &[Bytes]| pieces.iter().map(|p| p.as_ptr()).collect::<Vec<_>>();
+    let first = taken.first().unwrap();
+    for other in &taken {
+        assert_eq!(places(other), places(first), "encoded again");
+        assert_eq!(other, first);
+    }
+    first.clone()
+}
+
+#[tokio::test]
+async fn what_goes_to_many_streams_is_encoded_once() {
+    let feeder = Feeder::start().await;
+    feeder.admit_many(PART_SUBJECTS + 1).await;
+    let mut filters = Vec::new();
+    for _ in 0..5 {
+        filters.push(Filter::hello(&feeder, replica()).await);
+    }
+    let metrics = &feeder.feed.metrics;
+    let bytes = |pieces: &[Bytes]| {
+        let pieces = pieces.iter().map(|piece| (piece.len() - PREFIX) as u64);
+        pieces.sum::<u64>()
+    };
+    let snapshot = one_for_all(&mut filters).await;
+    assert_eq!(snapshot.len(), 2);
+    assert_eq!(metrics.snapshot_bytes.get(), 5 * bytes(&snapshot));
+    feeder.admit("ada").await;
+    let delta = one_for_all(&mut filters).await;
+    assert_eq!(metrics.delta_bytes.get(), 5 * bytes(&delta));
+}
+
 #[tokio::test]
 async fn however_many_revisions_filters_claim_to_hold_few_deltas_are_kept() {
     let feeder = Feeder::start().await;
@@ -337,7 +391,7 @@ async fn however_many_revisions_filters_claim_to_hold_few_deltas_are_kept() {
         Arc::default(),
     ));
     for held in 1..=200 {
-        assert!(!standing.update(Some(held)).await.is_empty());
+        assert!(!standing.update(Some(held)).await.pieces().is_empty());
     }
     assert!(standing.kept_deltas() <= 64, "{}", standing.kept_deltas());
 }
@@ -415,7 +469,8 @@ async fn a_pong_names_the_newest_durable_revision_however_far_the_scope_has_come
     };
     follower.receive(ping).await.unwrap();
     follower.send_what_is_due().await.unwrap();
-    let Some(ToFilter::Pong(pong)) = sent.recv().await.unwrap().unwrap().message else {
+    let heard = unframed(sent.recv().await.unwrap().unwrap());
+    let Some(ToFilter::Pong(pong)) = heard.message else {
         panic!("no pong");
     };
     assert_eq!(pong.position, Some((&feeder.position()).into()));
