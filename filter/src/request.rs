@@ -120,7 +120,7 @@ fn answer(context: u32, plugin: Option<&Rc<Plugin>>, may_wait: bool) -> Answer {
         reason: Some(decision.reason.as_str()),
         revision: judged.revision,
     }));
-    tell_shadow(plugin, &decision);
+    tell_shadow(plugin, &decision, judged.at);
     if decision.allowed {
         vm::with(|vm| vm.admit(context, plugin, decision, grpc, judged.at));
         Answer::GoesOn
@@ -202,15 +202,12 @@ fn judge<'p>(plugin: &'p Plugin, headers: &RequestHeaders<'_>) -> Result<Judged<
 }
 
 /// Has what SHADOW would have refused reported, and some of it logged.
-fn tell_shadow(plugin: &Plugin, decision: &Decision) {
+fn tell_shadow(plugin: &Plugin, decision: &Decision, now: Moment) {
     if decision.shadowed.is_empty() && decision.would_refuse.is_none() {
         return;
     }
-    let line = host::now().map(|now| vm::with(|vm| vm.would_refuse(plugin, decision, now)));
-    match line {
-        Ok(Some(line)) => host::log(LogLevel::Warn, &line),
-        Ok(None) => {}
-        Err(error) => complain(error),
+    if let Some(line) = vm::with(|vm| vm.would_refuse(plugin, decision, now)) {
+        host::log(LogLevel::Warn, &line);
     }
 }
 

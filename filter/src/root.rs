@@ -10,7 +10,7 @@ use std::time::Duration;
 use prost::Message;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
-use scimesh_engine::{Moment, Policy};
+use scimesh_engine::{Mode, Moment, Policy};
 use scimesh_proto::wire::v1::filter_message::Message as Outgoing;
 use scimesh_proto::wire::v1::{FilterMessage, Node};
 
@@ -51,10 +51,16 @@ impl Root {
     }
 
     fn configure(&mut self, policy: Policy) -> Result<(), HostError> {
-        host::set_tick_period(FIRST_TICK)?;
-        let now = host::now()?;
+        let shadow = policy.mode() == Mode::Shadow;
+        let started = host::set_tick_period(FIRST_TICK).and_then(|()| host::now());
+        let now = match started {
+            Ok(now) => now,
+            // Nothing comes of the feed then, and nothing needs to: a SHADOW policy refuses for no reason.
+            Err(_) if shadow => Moment::default(),
+            Err(error) => return Err(error),
+        };
         self.plugin = Some(vm::with(|vm| vm.join(self.id, policy, now)));
-        Ok(())
+        started.map(drop)
     }
 
     fn tick(&mut self) -> Result<(), HostError> {

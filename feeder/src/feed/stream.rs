@@ -116,21 +116,10 @@ pub(super) async fn serve(
     mut inbound: impl Stream<Item = Result<v1::FilterMessage, Status>> + Unpin,
     out: &Outbound,
 ) -> Result<(), Status> {
-    let hello = tokio::time::timeout(HELLO, inbound.next())
-        .await
-        .map_err(|_| Status::deadline_exceeded("no hello"))?;
-    let hello = match hello.transpose()?.and_then(|first| first.message) {
-        Some(FromFilter::Hello(hello)) => hello,
-        Some(_) => {
-            return Err(Status::invalid_argument(
-                "the first message must be a hello",
-            ));
-        }
-        None => return Ok(()),
+    // Boxed, and so is what takes in a message: a stream mostly waits, and its task is as large as the largest thing that it ever does.
+    let Some(mut follower) = Box::pin(Follower::meet(feed, pass, &mut inbound, out)).await? else {
+        return Ok(());
     };
-    let node = hello.node.clone().unwrap_or_default();
-    let mut follower = Follower::begin(feed, pass, out, hello).await?;
-    tracing::info!(peer = %pass.peer(), node = node.id, version = node.version, held = follower.sent, "a filter follows");
     loop {
         follower.send_what_is_due().await?;
         let slow = follower.slow_from();
@@ -146,7 +135,7 @@ pub(super) async fn serve(
                 changed.map_err(|_| Status::unavailable("the scope is no longer kept current"))?;
             }
             received = inbound.next() => match received.transpose()? {
-                Some(received) => follower.receive(received).await?,
+                Some(received) => Box::pin(follower.receive(received)).await?,
                 None => return Ok(()),
             }
         }
@@ -154,6 +143,31 @@ pub(super) async fn serve(
 }
 
 impl<'a> Follower<'a> {
+    /// Waits for the hello. None: the filter has gone without one.
+    async fn meet(
+        feed: &'a Feed,
+        pass: &Pass,
+        inbound: &mut (impl Stream<Item = Result<v1::FilterMessage, Status>> + Unpin),
+        out: &'a Outbound,
+    ) -> Result<Option<Follower<'a>>, Status> {
+        let hello = tokio::time::timeout(HELLO, inbound.next())
+            .await
+            .map_err(|_| Status::deadline_exceeded("no hello"))?;
+        let hello = match hello.transpose()?.and_then(|first| first.message) {
+            Some(FromFilter::Hello(hello)) => hello,
+            Some(_) => {
+                return Err(Status::invalid_argument(
+                    "the first message must be a hello",
+                ));
+            }
+            None => return Ok(None),
+        };
+        let node = hello.node.clone().unwrap_or_default();
+        let follower = Follower::begin(feed, pass, out, hello).await?;
+        tracing::info!(peer = %pass.peer(), node = node.id, version = node.version, held = follower.sent, "a filter follows");
+        Ok(Some(follower))
+    }
+
     async fn begin(
         feed: &'a Feed,
         pass: &Pass,

@@ -12,6 +12,7 @@ mod administration;
 mod apply;
 mod bindings;
 mod bounds;
+mod brakes;
 mod explain;
 mod exposure;
 mod extensions;

@@ -88,9 +88,12 @@ pub(crate) fn word(decision: &Decision) -> &'static str {
     }
 }
 
-/// Where a policy's counters are among the VM's: its event, rule and reason.
+/// Event, rule and reason: what one of a policy's counters counts.
+type Counted = (Event, Option<usize>, &'static str);
+
+/// Where a policy's counters are among the VM's.
 #[derive(Default)]
-pub(crate) struct Places(RefCell<BTreeMap<(Event, Option<usize>, &'static str), usize>>);
+pub(crate) struct Places(RefCell<BTreeMap<Counted, usize>>);
 
 /// Counts what became of a request.
 pub(crate) fn count(plugin: &Plugin, decision: &Decision) {

@@ -322,7 +322,13 @@ impl Life {
                     }
                 }
                 Ok(Heard::Refused(_)) => seen.nacks += 1,
-                Ok(Heard::Part(_) | Heard::Pong { .. }) => {}
+                Ok(Heard::Pong { position, .. }) => {
+                    if let Some(held) = before.filter(|held| held.order() > position.order()) {
+                        seen.violations
+                            .push(format!("holds {held:?}, and the feeder is at {position:?}"));
+                    }
+                }
+                Ok(Heard::Part(_)) => {}
                 Err(what) => seen.violations.push(what.clone()),
             }
         }
