@@ -31,6 +31,9 @@ static HEAVY_STEPS: LazyLock<Semaphore> = LazyLock::new(|| {
 /// Deltas to one revision that are kept at most: what filters hold that come back is their word, and each may be 1.7 MB.
 const DELTAS: usize = 64;
 
+/// Encoded by whoever asks first; none if a snapshot is shorter.
+type Delta = OnceLock<Option<Arc<Update>>>;
+
 /// The content of a scope at one revision.
 #[derive(Debug)]
 pub(super) struct Standing {
@@ -41,7 +44,7 @@ pub(super) struct Standing {
     changed_at: u64,
     steps: Steps,
     snapshot: OnceLock<Arc<Update>>,
-    deltas: Mutex<HashMap<u64, Arc<OnceLock<Option<Arc<Update>>>>>>,
+    deltas: Mutex<HashMap<u64, Arc<Delta>>>,
 }
 
 impl Standing {
