@@ -465,6 +465,15 @@ async fn a_shadow_policy_refuses_nothing_whatever_the_filter_lacks() -> Result<(
     let mut mesh = Mesh::start(&policy).await?;
     let token = mesh.acme.issuer.token("alice-0001")?;
     goes_on(&mesh, Some(&token)).await?;
+    // Nor does it end what is open: a download by Alice, who is out of the group before the lease ends.
+    let alice = mesh.acme.scim.create_user("alice", "alice-0001").await?;
+    let payments = mesh.acme.scim.create_group("payments", &[&alice]).await?;
+    await_applied(&mesh).await?;
+    let request = reqwest::Client::new().get(mesh.envoy.url("/stream"));
+    let mut download = request.bearer_auth(&token).send().await?;
+    mesh.acme.scim.remove_member(&payments, &alice).await?;
+    mesh.acme.scim.set_active(&alice, false).await?;
+    await_applied(&mesh).await?;
     mesh.feeder.stop().await?;
     eventually("the lease to end", PATIENCE, async || {
         goes_on(&mesh, Some(&token)).await?;
@@ -472,6 +481,16 @@ async fn a_shadow_policy_refuses_nothing_whatever_the_filter_lacks() -> Result<(
         Ok(())
     })
     .await?;
+    // What has come since it was opened is there first; it goes on beyond that.
+    let mut lines = 0;
+    while lines < 1000 {
+        let chunk = timeout(PATIENCE, download.chunk())
+            .await
+            .context("silent")??;
+        let chunk = chunk.context("the download was ended")?;
+        lines += chunk.split(|byte| *byte == b'\n').count();
+    }
+    drop(download);
     mesh.end().await
 }
 
