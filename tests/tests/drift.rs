@@ -1,5 +1,10 @@
 //! What tokens say of groups, beside what the directory says: `scimesh drift` tells what they would still let in.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "what is indexed is JSON, by functions that only tests call"
+)]
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};

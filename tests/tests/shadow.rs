@@ -1,5 +1,10 @@
 //! SHADOW: what would be refused is known, and nobody notices.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "what is indexed is JSON and bytes, by functions that only tests call"
+)]
+
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
