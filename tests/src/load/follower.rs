@@ -366,7 +366,8 @@ impl Life {
                     let share = rand::rng().random_range(0.75..1.0);
                     open.due = Instant::now() + third.mul_f64(share);
                     match self.copy.position() {
-                        Some(held) if held == position => self.renewed(held),
+                        // A feeder that has started again proves the same revision otherwise.
+                        Some(held) if held.is_at(&position) => self.renewed(held),
                         _ => open.awaited = Some(position),
                     }
                 }

@@ -512,6 +512,18 @@ async fn a_proved_revision_that_is_not_stored_ends_all_renewals() {
 }
 
 #[tokio::test]
+async fn no_lease_is_renewed_while_it_is_being_stored_that_the_database_is_old() {
+    let feeder = Feeder::start().await;
+    let stored = feeder.position().revision;
+    let mut proving = std::pin::pin!(feeder.feed.prove_old(stored + 1, stored));
+    let _ = futures::poll!(proving.as_mut());
+    // Storing takes longer than to get here.
+    assert!(feeder.feed.rolled_back());
+    proving.await;
+    assert!(feeder.feed.rolled_back());
+}
+
+#[tokio::test]
 async fn an_ack_can_prove_it_too() {
     let feeder = Feeder::start().await;
     let filter = Filter::current(&feeder).await;
@@ -711,6 +723,38 @@ async fn a_large_update_comes_no_faster_than_it_is_taken_in() {
         assert_eq!(filter.applies().await, feeder.position());
         assert_eq!(filter.replica.snapshot().unwrap().len(), 5 * PART_SUBJECTS);
     }
+}
+
+#[tokio::test]
+async fn those_who_come_and_those_who_go_share_the_room_of_a_part() {
+    let feeder = Feeder::start().await;
+    let group = feeder.group;
+    let hire = |whose: &'static str, count: usize| {
+        feeder.write(move |draft| {
+            let people = (0..count).map(|number| {
+                let name = format!("{whose}-{number}");
+                let user = json!({"userName": name, "externalId": name, "active": true});
+                let user = user.as_object().unwrap().clone();
+                Ok(draft.create_user("corp", Uuid::new_v4(), user)?.id)
+            });
+            people.collect::<Result<Vec<_>, Refused>>()
+        })
+    };
+    let mut members = hire("old", 3 * PART_SUBJECTS).await;
+    let first = members.clone();
+    feeder
+        .write(move |draft| draft.change_members("corp", group, &[MemberChange::Set(first)]))
+        .await;
+    let mut filter = Filter::current(&feeder).await;
+    members.drain(..200);
+    members.extend(hire("new", 200).await);
+    let count = members.len();
+    feeder
+        .write(move |draft| draft.change_members("corp", group, &[MemberChange::Set(members)]))
+        .await;
+    assert_eq!(filter.applies().await, feeder.position());
+    assert_eq!(filter.replica.snapshot().unwrap().len(), count);
+    assert_eq!(feeder.feed.metrics.deltas.get(), 1);
 }
 
 #[tokio::test]

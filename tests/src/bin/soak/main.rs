@@ -274,7 +274,8 @@ impl Soak {
             light.snapshots + whole.snapshots,
             light.nacks + whole.nacks
         );
-        ensure!(light.nacks + whole.nacks == 0, "an update was refused");
+        let nacks = light.nacks + whole.nacks;
+        ensure!(nacks == 0, "{when}, {nacks} updates had been refused");
         Ok(())
     }
 
