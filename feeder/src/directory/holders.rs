@@ -11,7 +11,7 @@ use super::{Directory, Tenant};
 
 impl Directory {
     /// Who of a tenant has a name, under one of its bindings, that is one of these subjects: active or not, and several if they share it. A digest
-    /// of nobody's name is left out. All names are hashed for it: a million take a second.
+    /// of nobody's name is left out. All names are hashed for it: a million take a second or two.
     pub(crate) fn holders(
         &self,
         tenant: &Tenant,

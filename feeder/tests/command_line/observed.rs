@@ -133,7 +133,7 @@ fn corp(place: &Place, feeder: &Feeder, groups_claim: &str) -> Vec<String> {
         let made: Value = serde_json::from_str(&answer.body).unwrap();
         made["id"].as_str().unwrap().to_owned()
     };
-    let users = [("ada", true), ("bea", true), ("cyd", false)];
+    let users = [("olga", true), ("wim", true), ("yusuf", false)];
     let ids: Vec<String> = users
         .iter()
         .enumerate()
@@ -219,10 +219,14 @@ async fn whose_tokens_claim_what_they_have_lost_is_told_by_group_and_by_name() {
     let row = |number: usize, name: &str, active: bool| {
         json!([{"active": active, "id": ids[number], "userName": name}]).to_string()
     };
-    let mut expected = vec!["[]".to_owned(), row(0, "ada", true), row(2, "cyd", false)];
+    let mut expected = vec![
+        "[]".to_owned(),
+        row(0, "olga", true),
+        row(2, "yusuf", false),
+    ];
     expected.sort();
     assert_eq!(users(&admins["gone"]), expected);
-    assert_eq!(users(&admins["gained"]), [row(1, "bea", true)]);
+    assert_eq!(users(&admins["gained"]), [row(1, "wim", true)]);
 
     let text = place.done(&["drift", "corp"]);
     for sentence in [
@@ -233,8 +237,8 @@ async fn whose_tokens_claim_what_they_have_lost_is_told_by_group_and_by_name() {
         "3 subjects' tokens claim groups that they are out of, and 1 subjects' lack",
         "\ngroup:admins ",
         "\ngroup:staff\\u{1b}[2J  1",
-        &format!("ada ({})", ids[0]),
-        &format!("cyd ({}, inactive)", ids[2]),
+        &format!("olga ({})", ids[0]),
+        &format!("yusuf ({}, inactive)", ids[2]),
         "nobody known (",
     ] {
         assert!(text.contains(sentence), "{sentence}\n{text}");
@@ -257,7 +261,7 @@ async fn whose_tokens_claim_what_they_have_lost_is_told_by_group_and_by_name() {
     // Names are for the operator's eyes alone.
     for somewhere in [feeder.log(), metrics] {
         assert!(
-            !somewhere.contains("ada") && !somewhere.contains("bea"),
+            !somewhere.contains("olga") && !somewhere.contains("wim"),
             "{somewhere}"
         );
     }
@@ -330,7 +334,7 @@ async fn what_shadow_would_have_refused_is_told_by_rule_and_by_name() {
     let [one, two] = [json!(ids[1]), json!(ids[0])];
     assert_eq!(named, [(&one, &json!(7)), (&two, &json!(5))]);
     let text = place.done(&["shadow"]);
-    let row = format!("bea ({}) 7x, ada ({}) 5x", ids[1], ids[0]);
+    let row = format!("wim ({}) 7x, olga ({}) 5x", ids[1], ids[0]);
     assert!(
         text.contains(&row) && text.contains("would have been refused since"),
         "{text}"
