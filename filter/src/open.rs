@@ -217,6 +217,9 @@ impl Open {
             return;
         };
         let left = expiry.saturating_sub(now.wall);
+        if left.is_zero() {
+            return request.lose(context, Reason::TokenExpired, &mut self.lost);
+        }
         let expiry = Moment {
             monotonic: now.monotonic.saturating_add(left),
             wall: now.wall.saturating_add(left),
@@ -290,3 +293,6 @@ impl Request {
         first + (last - first).mul_f64(f64::from(share) / f64::from(u32::MAX))
     }
 }
+
+#[cfg(test)]
+mod tests;

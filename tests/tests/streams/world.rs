@@ -1,6 +1,7 @@
 //! A mesh in which alice and bob are in the group payments, and what they have open.
 
 use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
@@ -119,11 +120,13 @@ impl World {
     }
 }
 
-/// All of them are cut.
-pub(crate) async fn all_cut(lanes: &mut [Lane]) -> Result<()> {
-    try_join_all(lanes.iter_mut().map(Lane::cut))
-        .await
-        .map(drop)
+/// All of them are cut; gives when each was.
+pub(crate) async fn all_cut(lanes: &mut [Lane]) -> Result<Vec<Instant>> {
+    let cuts = lanes.iter_mut().map(async |lane| {
+        lane.cut().await?;
+        anyhow::Ok(Instant::now())
+    });
+    try_join_all(cuts).await
 }
 
 /// All of them go on.
@@ -138,6 +141,20 @@ pub(crate) async fn user(mesh: &Mesh, name: &str) -> Result<User> {
         id: mesh.acme.scim.create_user(name, name).await?,
         token: mesh.acme.issuer.token(name)?,
     })
+}
+
+/// Seconds since the epoch, as tokens count.
+pub(crate) fn now() -> Result<u64> {
+    Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())
+}
+
+/// Waits until the clock says so.
+pub(crate) async fn until(second: u64) -> Result<()> {
+    eventually("the time to pass", 3 * PATIENCE, async || {
+        ensure!(now()? >= second);
+        Ok(())
+    })
+    .await
 }
 
 fn log_access(config: &mut Value, path: &Path) -> Result<()> {
