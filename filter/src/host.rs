@@ -340,8 +340,16 @@ pub(crate) fn define_metric(kind: MetricType, name: &str) -> Result<u32, HostErr
 
 /// Counts one more.
 pub(crate) fn increment_metric(id: u32) -> Result<(), HostError> {
+    adjust_metric(id, 1)
+}
+
+/// Adds to a gauge, or takes from it.
+pub(crate) fn adjust_metric(id: u32, change: i64) -> Result<(), HostError> {
+    if change == 0 {
+        return Ok(());
+    }
     // SAFETY: plain numbers.
-    let status = unsafe { proxy_increment_metric(id, 1) };
+    let status = unsafe { proxy_increment_metric(id, change) };
     done("increment_metric", status)
 }
 

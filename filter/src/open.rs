@@ -4,6 +4,7 @@
 //! worth knowing of a request is found out with the first tick that finds it open. Pure: it is told the time and what
 //! changed, and says what to do. Each call does a bounded amount of work; while more is left it [is busy](Open::is_busy).
 
+use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub(crate) struct Open {
     asked: VecDeque<u32>,
     /// Those to be ended.
     lost: VecDeque<(u32, Reason)>,
+    /// How many there were when this was last asked.
+    shown: Cell<usize>,
 }
 
 struct Request {
@@ -110,9 +113,10 @@ impl Open {
         Some(request)
     }
 
-    /// How many are open.
-    pub(crate) fn len(&self) -> usize {
-        self.requests.len()
+    /// By how many more, or fewer, are open than at the last call.
+    pub(crate) fn change(&self) -> i64 {
+        let len = self.requests.len();
+        len as i64 - self.shown.replace(len) as i64
     }
 
     /// Whether there is something to do before the next tick.

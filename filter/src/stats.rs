@@ -125,7 +125,8 @@ pub(crate) fn show(feed: &Feed, now: Moment) -> Result<(), HostError> {
             host::record_metric(stats.revision, snapshot.position().revision)?;
             host::record_metric(stats.entries, snapshot.len() as u64)?;
         }
-        host::record_metric(stats.open, feed.open() as u64)?;
+        // One gauge for all VMs of the process: each adds what has changed in it.
+        host::adjust_metric(stats.open, feed.open_change())?;
         let (content, limit) = feed.memory();
         host::record_metric(stats.memory, memory_bytes())?;
         host::record_metric(stats.content, content)?;

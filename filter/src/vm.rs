@@ -92,9 +92,9 @@ impl Feed {
         &self.lease
     }
 
-    /// How many of the requests that its content has let in are open.
-    pub(crate) fn open(&self) -> usize {
-        self.open.len()
+    /// By how many more, or fewer, requests that its content has let in are open than at the last call.
+    pub(crate) fn open_change(&self) -> i64 {
+        self.open.change()
     }
 
     /// Bytes of memory that the content takes, and may take.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::lane::Kind;
-use crate::world::{World, all_cut, all_flow, streams_policy};
+use crate::world::{World, all_cut, streams_policy};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_its_binding_an_issuers_tokens_keep_nothing_open() -> Result<()> {
@@ -26,19 +26,7 @@ async fn a_binding_that_reads_another_claim_ends_what_the_old_one_let_in() -> Re
     let mut alices = world.open_kind(Kind::Echo, &world.alice.token).await?;
     let issuer = world.mesh.acme.issuer.url();
     let set = ["binding", "set", "--tenant", "acme", "--issuer", issuer];
-    let groups = [
-        "--claim",
-        "sub",
-        "--attribute",
-        "externalId",
-        "--groups-claim",
-        "groups",
-    ];
-    let groups = [&set[..], &groups, &["--groups-claim-is", "displayName"]].concat();
-    world.mesh.feeder.run(&groups).await?;
     let other = ["--claim", "upn", "--attribute", "externalId"];
-    // Where a token lists groups names nobody otherwise.
-    all_flow(&mut alices).await?;
     world.mesh.feeder.run(&[&set[..], &other].concat()).await?;
     all_cut(&mut alices).await?;
     world.end().await

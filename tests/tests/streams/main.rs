@@ -13,3 +13,4 @@ mod refused;
 mod several;
 mod spared;
 mod token;
+mod tunnel;

@@ -52,11 +52,22 @@ impl World {
     }
 
     pub(crate) async fn with(plan: Plan) -> Result<World> {
+        Self::altered(plan, |_| Ok(())).await
+    }
+
+    /// Envoy's configuration is changed like this before it starts.
+    pub(crate) async fn altered(
+        plan: Plan,
+        alter: impl FnOnce(&mut Value) -> Result<()> + Send + 'static,
+    ) -> Result<World> {
         let dir = tempfile::Builder::new().prefix("scimesh-").tempdir()?;
         let access_log = dir.keep().join("access.log");
         let path = access_log.clone();
-        let mesh = plan.alter(move |config| log_access(config, &path)).start();
-        let mesh = mesh.await?;
+        let plan = plan.alter(move |config| {
+            alter(config)?;
+            log_access(config, &path)
+        });
+        let mesh = plan.start().await?;
         let alice = user(&mesh, "alice").await?;
         let bob = user(&mesh, "bob").await?;
         let scim = &mesh.acme.scim;
@@ -113,6 +124,16 @@ impl World {
         .await
     }
 
+    /// So many are open, as the filters count them.
+    pub(crate) async fn open_requests(&self, count: usize) -> Result<()> {
+        eventually("the filters to count", PATIENCE, async || {
+            let open = self.mesh.envoy.stat("scimesh_open_requests").await?;
+            ensure!(open == count as u64, "{open} open requests, not {count}");
+            Ok(())
+        })
+        .await
+    }
+
     pub(crate) async fn end(self) -> Result<()> {
         let dir = self.access_log.parent().context("a directory")?.to_owned();
         self.mesh.end().await?;
@@ -120,11 +141,20 @@ impl World {
     }
 }
 
-/// All of them are cut; gives when each was.
-pub(crate) async fn all_cut(lanes: &mut [Lane]) -> Result<Vec<Instant>> {
+/// When a request ended.
+pub(crate) struct Cut {
+    /// Something last came.
+    pub(crate) last: Instant,
+    /// The client knew. Over HTTP/1.1 Envoy keeps its connection for a second more.
+    pub(crate) known: Instant,
+}
+
+/// All of them are cut.
+pub(crate) async fn all_cut(lanes: &mut [Lane]) -> Result<Vec<Cut>> {
     let cuts = lanes.iter_mut().map(async |lane| {
-        lane.cut().await?;
-        anyhow::Ok(Instant::now())
+        let last = lane.cut().await?;
+        let known = Instant::now();
+        anyhow::Ok(Cut { last, known })
     });
     try_join_all(cuts).await
 }
