@@ -190,7 +190,9 @@ impl World {
         let now = at(self.now);
         let plugin = self.plugin.clone();
         self.open.admit(context, plugin, grant, false, now);
-        let exp = lasts.map(|lasts| at(self.now + lasts).wall);
+        // As near to that as a token's number can say.
+        let exp = lasts.map(|lasts| at(self.now + lasts).wall.as_secs_f64());
+        let exp = exp.map(Duration::from_secs_f64);
         self.model.insert(context, (user, path, exp));
         Some(context)
     }

@@ -1,6 +1,6 @@
 //! One open request, on a connection of its own.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use axum::body::Bytes;
@@ -53,7 +53,6 @@ pub(crate) struct Body {
 #[derive(Debug, Clone)]
 struct Heard {
     parts: u64,
-    last: Instant,
     end: Option<End>,
 }
 
@@ -92,18 +91,14 @@ impl Lane {
         Ok(())
     }
 
-    /// Waits until it is cut. Gives when something last came, now if nothing is known of that.
-    pub(crate) async fn cut(&mut self) -> Result<Instant> {
+    /// Waits until it is cut.
+    pub(crate) async fn cut(&mut self) -> Result<()> {
         match self {
-            Lane::Socket(socket) => {
-                let now = Instant::now();
-                socket.cut().await?;
-                Ok(now)
-            }
+            Lane::Socket(socket) => socket.cut().await,
             Lane::Body(body) => {
                 let heard = body.wait(|_| false).await?;
                 ensure!(heard.end == Some(End::Cut), "{:?}", heard.end);
-                Ok(heard.last)
+                Ok(())
             }
         }
     }
@@ -167,16 +162,12 @@ impl Body {
 fn nothing() -> (watch::Sender<Heard>, watch::Receiver<Heard>) {
     watch::channel(Heard {
         parts: 0,
-        last: Instant::now(),
         end: None,
     })
 }
 
 fn hears(hear: &watch::Sender<Heard>) {
-    hear.send_modify(|heard| {
-        heard.parts += 1;
-        heard.last = Instant::now();
-    });
+    hear.send_modify(|heard| heard.parts += 1);
 }
 
 fn ends(hear: &watch::Sender<Heard>, end: End) {

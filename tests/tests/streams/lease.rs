@@ -26,8 +26,7 @@ async fn when_the_feeder_is_silent_all_that_is_open_ends_one_by_one_before_the_l
     world.mesh.feeder.process()?.pause()?;
     // No ping has been answered since.
     let stopped = Instant::now();
-    let cuts = all_cut(&mut lanes).await?;
-    let mut cuts: Vec<Instant> = cuts.into_iter().map(|cut| cut.known).collect();
+    let mut cuts = all_cut(&mut lanes).await?;
     cuts.sort();
     let (Some(first), Some(last)) = (cuts.first(), cuts.last()) else {
         anyhow::bail!("nothing was open");

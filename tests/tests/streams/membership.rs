@@ -1,15 +1,10 @@
 //! What the directory says of a user changes.
 
-use std::time::{Duration, Instant};
-
 use anyhow::Result;
 use scimesh_tests::mesh::with;
 use serde_json::json;
 
 use crate::world::{World, all_cut, all_flow, streams_policy};
-
-/// Milliseconds, on a machine that has nothing else to do.
-const SOON: Duration = Duration::from_millis(500);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_leaves_the_group_loses_what_is_open_and_nobody_else_does() -> Result<()> {
@@ -18,12 +13,7 @@ async fn who_leaves_the_group_loses_what_is_open_and_nobody_else_does() -> Resul
     let mut bobs = world.open(&world.bob).await?;
     let scim = &world.mesh.acme.scim;
     scim.remove_member(&world.payments, &world.alice.id).await?;
-    let removed = Instant::now();
-    let cuts = all_cut(&mut alices).await?;
-    let last = cuts.iter().map(|cut| cut.last).max();
-    let last = last.map(|last| last.saturating_duration_since(removed));
-    println!("nothing came after {last:?}");
-    assert!(last < Some(SOON), "{last:?}");
+    all_cut(&mut alices).await?;
     all_flow(&mut bobs).await?;
     for line in world.logged_cuts(alices.len()).await? {
         assert_eq!(line.get("reason"), "unknown_subject");

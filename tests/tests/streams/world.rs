@@ -141,20 +141,11 @@ impl World {
     }
 }
 
-/// When a request ended.
-pub(crate) struct Cut {
-    /// Something last came.
-    pub(crate) last: Instant,
-    /// The client knew. Over HTTP/1.1 Envoy keeps its connection for a second more.
-    pub(crate) known: Instant,
-}
-
-/// All of them are cut.
-pub(crate) async fn all_cut(lanes: &mut [Lane]) -> Result<Vec<Cut>> {
+/// All of them are cut; gives when each client knew. Over HTTP/1.1 Envoy keeps the connection for a second more.
+pub(crate) async fn all_cut(lanes: &mut [Lane]) -> Result<Vec<Instant>> {
     let cuts = lanes.iter_mut().map(async |lane| {
-        let last = lane.cut().await?;
-        let known = Instant::now();
-        anyhow::Ok(Cut { last, known })
+        lane.cut().await?;
+        anyhow::Ok(Instant::now())
     });
     try_join_all(cuts).await
 }

@@ -243,7 +243,7 @@ fn a_token_ends_what_it_let_in() {
     });
     let young = Policy::parse(document.to_string().as_bytes()).unwrap();
     let issued = ("iat", at(-600.0));
-    assert_eq!(of(&young, &[issued.clone()]), Some(300.0));
+    assert_eq!(of(&young, std::slice::from_ref(&issued)), Some(300.0));
     assert_eq!(of(&young, &[issued.clone(), ("exp", at(30.0))]), Some(30.0));
     assert_eq!(
         of(&young, &[issued.clone(), ("exp", at(900.0))]),
