@@ -8,15 +8,13 @@ use scimesh_engine::{Claims, Moment};
 use crate::claims::Token;
 use crate::host::{self, HostError};
 use crate::open::Cut;
+use crate::record::Entry;
 use crate::refusal::Refusal;
 use crate::request::attempt;
 use crate::{stats, vm};
 
-/// What became of a request in the end, for access logs: filter state `wasm.scimesh_decision`.
-const DECISION: &str = "scimesh_decision";
-const CUT: &[u8] = b"cut";
-/// Why: filter state `wasm.scimesh_reason`.
-const REASON: &str = "scimesh_reason";
+/// Filter state `wasm.<this>` of a request that one of its filters has ended.
+const MARK: &str = "scimesh_cut";
 
 /// Looks after the open requests of the feed that `root` leads. `root` is the effective context, and is so again afterwards.
 pub(crate) fn settle(root: u32, now: Moment) {
@@ -33,7 +31,7 @@ pub(crate) fn settle(root: u32, now: Moment) {
     let cuts = vm::with(|vm| vm.cut(root));
     moved |= !cuts.is_empty();
     for cut in cuts {
-        attempt(stats::cut(&cut));
+        stats::cut(&cut);
         if host::set_effective_context(cut.context).is_ok() {
             attempt(end(&cut));
         }
@@ -46,11 +44,16 @@ pub(crate) fn settle(root: u32, now: Moment) {
 /// Ends the effective context's request: with a proper refusal if nothing of a response has been sent, and otherwise in the middle.
 fn end(cut: &Cut) -> Result<(), HostError> {
     // Another filter of the same request has: Envoy would not stand being told twice.
-    if host::property(&[DECISION])?.as_deref() == Some(CUT) {
+    if host::property(&[MARK])?.is_some() {
         return Ok(());
     }
-    attempt(host::set_property(DECISION, CUT));
-    attempt(host::set_property(REASON, cut.reason.as_str().as_bytes()));
+    attempt(host::set_property(MARK, b"cut"));
+    attempt(cut.plugin.record.write(&Entry {
+        decision: "cut",
+        rule: cut.plugin.policy.rule_name(cut.rule),
+        reason: Some(cut.reason.as_str()),
+        revision: None,
+    }));
     // What can't be told has begun: that ends it in any case.
     let begun = host::property(&["response", "code"]).map_or(true, is_status);
     if begun {

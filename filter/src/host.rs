@@ -338,22 +338,14 @@ pub(crate) fn define_metric(kind: MetricType, name: &str) -> Result<u32, HostErr
     Ok(id)
 }
 
-/// Counts one more.
-pub(crate) fn increment_metric(id: u32) -> Result<(), HostError> {
-    adjust_metric(id, 1)
-}
-
-/// Adds to a gauge, or takes from it.
-pub(crate) fn adjust_metric(id: u32, change: i64) -> Result<(), HostError> {
-    if change == 0 {
-        return Ok(());
-    }
+/// Adds to a counter, or to a gauge, which may as well become less.
+pub(crate) fn increment_metric(id: u32, offset: i64) -> Result<(), HostError> {
     // SAFETY: plain numbers.
-    let status = unsafe { proxy_increment_metric(id, change) };
+    let status = unsafe { proxy_increment_metric(id, offset) };
     done("increment_metric", status)
 }
 
-/// Sets a gauge.
+/// Notes a value in a histogram.
 pub(crate) fn record_metric(id: u32, value: u64) -> Result<(), HostError> {
     // SAFETY: plain numbers.
     let status = unsafe { proxy_record_metric(id, value) };

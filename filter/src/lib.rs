@@ -6,8 +6,8 @@
 //!                          '--> open::Open --changes, ends of leases and tokens--> cut::settle --> refusal | reset
 //! ```
 //!
-//! Only [`host`] calls the host. [`session`], [`hold`], [`mod@open`], [`vm`], [`claims`], [`connection`], [`headers`], [`refusal`] and
-//! [`problem`] are pure, and tested natively. Nothing here panics: a trap takes the whole worker's VM with it.
+//! Only [`host`] calls the host. [`session`], [`hold`], [`mod@open`], [`vm`], [`seen`], [`shadow`], [`claims`], [`connection`],
+//! [`headers`], [`refusal`] and [`problem`] are pure, and tested natively. Nothing here panics: a trap takes the whole worker's VM with it.
 
 mod claims;
 mod connection;
@@ -19,12 +19,16 @@ mod headers;
 mod hold;
 mod host;
 mod http;
+mod logs;
 mod open;
 mod problem;
+mod record;
 mod refusal;
 mod request;
 mod root;
+mod seen;
 mod session;
+mod shadow;
 mod stats;
 mod vm;
 

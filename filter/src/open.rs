@@ -4,7 +4,6 @@
 //! worth knowing of a request is found out with the first tick that finds it open. Pure: it is told the time and what
 //! changed, and says what to do. Each call does a bounded amount of work; while more is left it [is busy](Open::is_busy).
 
-use std::cell::Cell;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
@@ -44,8 +43,6 @@ pub(crate) struct Open {
     asked: VecDeque<u32>,
     /// Those to be ended.
     lost: VecDeque<(u32, Reason)>,
-    /// How many there were when this was last asked.
-    shown: Cell<usize>,
 }
 
 struct Request {
@@ -66,6 +63,9 @@ struct Request {
 /// A request that must end now.
 pub(crate) struct Cut {
     pub(crate) context: u32,
+    pub(crate) plugin: Rc<Plugin>,
+    /// The place of the rule that had let it in.
+    pub(crate) rule: usize,
     pub(crate) reason: Reason,
     pub(crate) grpc: bool,
 }
@@ -113,10 +113,9 @@ impl Open {
         Some(request)
     }
 
-    /// By how many more, or fewer, are open than at the last call.
-    pub(crate) fn change(&self) -> i64 {
-        let len = self.requests.len();
-        len as i64 - self.shown.replace(len) as i64
+    /// How many are open.
+    pub(crate) fn len(&self) -> usize {
+        self.requests.len()
     }
 
     /// Whether there is something to do before the next tick.
@@ -267,6 +266,8 @@ impl Open {
             if let Some(request) = self.take(context) {
                 cuts.push(Cut {
                     context,
+                    rule: request.grant.rule(),
+                    plugin: request.plugin,
                     reason,
                     grpc: request.grpc,
                 });

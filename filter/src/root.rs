@@ -10,12 +10,13 @@ use std::time::Duration;
 use prost::Message;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
-use scimesh_engine::{Moment, Policy};
+use scimesh_engine::{Mode, Moment, Policy};
 use scimesh_proto::wire::v1::filter_message::Message as Outgoing;
 use scimesh_proto::wire::v1::{FilterMessage, Node};
 
 use crate::host::{self, HostError};
 use crate::http::Http;
+use crate::logs::{self, Subject};
 use crate::session::Step;
 use crate::vm::{self, Plugin};
 use crate::{cut, request, stats};
@@ -50,11 +51,16 @@ impl Root {
     }
 
     fn configure(&mut self, policy: Policy) -> Result<(), HostError> {
-        stats::define()?;
-        host::set_tick_period(FIRST_TICK)?;
-        let now = host::now()?;
+        let shadow = policy.mode() == Mode::Shadow;
+        let started = host::set_tick_period(FIRST_TICK).and_then(|()| host::now());
+        let now = match started {
+            Ok(now) => now,
+            // Nothing comes of the feed then, and nothing needs to: a SHADOW policy refuses for no reason.
+            Err(_) if shadow => Moment::default(),
+            Err(error) => return Err(error),
+        };
         self.plugin = Some(vm::with(|vm| vm.join(self.id, policy, now)));
-        Ok(())
+        started.map(drop)
     }
 
     fn tick(&mut self) -> Result<(), HostError> {
@@ -65,25 +71,22 @@ impl Root {
             Step::Open => self.open(now)?,
             Step::Ping { stream, ping } => send(stream, Outgoing::Ping(ping))?,
             Step::Cancel { stream } => {
-                host::log(
-                    LogLevel::Warn,
-                    "scimesh: the feeder is silent; reconnecting",
-                );
+                let line = "the feeder is silent; reconnecting";
+                logs::write(Subject::Stream, LogLevel::Warn, line);
                 host::cancel_grpc_stream(stream);
             }
         }
+        if let Some((stream, report)) = vm::with(|vm| vm.report(self.id, now)) {
+            send(stream, report)?;
+        }
         request::settle(self.id, now);
-        cut::settle(self.id, now);
-        vm::with(|vm| match vm.led_by(self.id) {
-            Some(feed) => stats::show(feed, now),
-            None => Ok(()),
-        })
+        vm::with(|vm| stats::tick(vm, now))
     }
 
     /// Works in some of what has changed.
     fn settle(&self) -> Result<(), HostError> {
         match vm::with(|vm| vm.settle(self.id)) {
-            Some((stream, answer)) => send(stream, answer),
+            Some((stream, answer)) => self.answer(stream, answer),
             None => Ok(()),
         }
     }
@@ -97,6 +100,18 @@ impl Root {
             self.tick = Some(tick);
         }
         Ok(())
+    }
+
+    /// Answers the feeder, and notes how long an update took if it is one's acknowledgement.
+    fn answer(&self, stream: u32, answer: Outgoing) -> Result<(), HostError> {
+        if let Outgoing::Ack(_) = answer {
+            let now = host::now()?;
+            vm::with(|vm| match vm.led_by(self.id) {
+                Some(feed) => stats::applied(feed, now),
+                None => Ok(()),
+            })?;
+        }
+        send(stream, answer)
     }
 
     fn open(&self, now: Moment) -> Result<(), HostError> {
@@ -121,8 +136,8 @@ impl Root {
             Err(_) => {
                 let missing = !host::cluster_exists(&target.cluster);
                 if vm::with(|vm| vm.failed(self.id, missing, now)) && missing {
-                    let line = format!("scimesh: Envoy has no cluster {:?}", target.cluster);
-                    host::log(LogLevel::Error, &line);
+                    let line = format!("Envoy has no cluster {:?}", target.cluster);
+                    logs::write(Subject::Stream, LogLevel::Error, &line);
                 }
             }
         }
@@ -134,15 +149,11 @@ impl Root {
         let message = host::grpc_message(size)?;
         let answer = vm::with(|vm| vm.receive(self.id, stream, message, now));
         if let Some(Outgoing::Nack(nack)) = &answer {
-            let line = format!(
-                "scimesh: update refused: {:?}: {}",
-                nack.reason(),
-                nack.detail
-            );
-            host::log(LogLevel::Warn, &line);
+            let line = format!("update refused: {:?}: {}", nack.reason(), nack.detail);
+            logs::write(Subject::Update, LogLevel::Warn, &line);
         }
         if let Some(answer) = answer {
-            send(stream, answer)?;
+            self.answer(stream, answer)?;
         }
         self.settle()?;
         request::settle(self.id, now);
@@ -155,8 +166,8 @@ impl Root {
         let now = host::now()?;
         if vm::with(|vm| vm.closed(self.id, stream, now)) {
             let message = String::from_utf8_lossy(&message);
-            let line = format!("scimesh: the feed ended with gRPC status {status}: {message:.200}");
-            host::log(LogLevel::Warn, &line);
+            let line = format!("the feed ended with gRPC status {status}: {message:.200}");
+            logs::write(Subject::Stream, LogLevel::Warn, &line);
         }
         Ok(())
     }
@@ -200,6 +211,8 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         report(self.tick());
+        // Whatever went wrong with the feed: what must end does.
+        report(host::now().map(|now| cut::settle(self.id, now)));
         report(self.pace());
     }
 
@@ -214,7 +227,10 @@ impl RootContext for Root {
 
 impl Drop for Root {
     fn drop(&mut self) {
-        vm::with(|vm| vm.leave(self.id));
+        report(vm::with(|vm| {
+            vm.leave(self.id);
+            stats::root_left(vm)
+        }));
     }
 }
 
@@ -242,7 +258,7 @@ fn node() -> Node {
 
 fn report(result: Result<(), HostError>) {
     if let Err(error) = result {
-        host::log(LogLevel::Error, &format!("scimesh: {error}"));
+        logs::write(Subject::Host, LogLevel::Error, &error.to_string());
     }
 }
 

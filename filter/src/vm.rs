@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use prost::Message;
-use scimesh_engine::{Claims, Decision, Feed as Target, Grant, Lease, Moment, Policy};
+use scimesh_engine::{Claims, Decision, Feed as Target, Grant, Lease, Moment, Policy, Subject};
 use scimesh_proto::replica::{HighWater, Replica};
 use scimesh_proto::snapshot::Snapshot;
 use scimesh_proto::wire::v1::filter_message::Message as Outgoing;
@@ -20,7 +20,11 @@ use scimesh_proto::wire::v1::{FeederMessage, Node};
 
 use crate::hold::Holds;
 use crate::open::{Cut, Open};
+use crate::record::Record;
+use crate::seen::Seen;
 use crate::session::{Pace, Session, Step, elapsed};
+use crate::shadow::Sampled;
+use crate::stats::Places;
 
 /// The verdict of a policy without a name.
 const VERDICT: &str = "scimesh_verdict";
@@ -42,6 +46,10 @@ pub(crate) struct Plugin {
     pub(crate) verdict: String,
     /// How many of its requests wait.
     pub(crate) held: Cell<usize>,
+    /// Its counters.
+    pub(crate) places: Places,
+    /// What its requests say of themselves in the access log.
+    pub(crate) record: Record,
     feed: u32,
     joined: Moment,
 }
@@ -56,6 +64,8 @@ pub(crate) struct Vm {
     /// By cluster.
     high_water: BTreeMap<String, HighWater>,
     pub(crate) holds: Holds,
+    /// Of what SHADOW would have refused.
+    log: Sampled,
 }
 
 /// The content of one scope, and the stream that keeps it current.
@@ -64,6 +74,7 @@ pub(crate) struct Feed {
     replica: Replica,
     lease: Lease,
     session: Session,
+    seen: Seen,
     /// Those who ask for it, the oldest first: the stream is its.
     members: Vec<Member>,
     /// The requests that were let in by its content, under any of their policies.
@@ -92,14 +103,29 @@ impl Feed {
         &self.lease
     }
 
-    /// By how many more, or fewer, requests that its content has let in are open than at the last call.
-    pub(crate) fn open_change(&self) -> i64 {
-        self.open.change()
+    /// How many of the requests that its content has let in are open.
+    pub(crate) fn open(&self) -> usize {
+        self.open.len()
     }
 
     /// Bytes of memory that the content takes, and may take.
     pub(crate) fn memory(&self) -> (u64, u64) {
         (self.replica.bytes(), self.replica.limit())
+    }
+
+    /// Whose directory it is.
+    pub(crate) fn tenant(&self) -> &str {
+        self.replica.scope().tenant()
+    }
+
+    /// Whether it has a stream.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.session.stream().is_some()
+    }
+
+    /// When the first piece had come of the update that was acknowledged last.
+    pub(crate) fn updated_from(&self) -> Option<Moment> {
+        self.session.updated_from()
     }
 
     pub(crate) fn cluster_missing(&self) -> bool {
@@ -156,6 +182,7 @@ impl Vm {
                     replica: Replica::new(policy.scope().clone(), policy.feed().max_memory),
                     lease: Lease::default(),
                     session: Session::new(self.random.hash_one(self.last_feed)),
+                    seen: Seen::default(),
                     members: Vec::new(),
                     open: Open::default(),
                     cluster_missing: false,
@@ -176,8 +203,10 @@ impl Vm {
                 None => VERDICT.to_owned(),
                 Some(name) => format!("{VERDICT}_{name}"),
             },
+            record: Record::of(policy.name()),
             policy,
             held: Cell::default(),
+            places: Places::default(),
             feed: id,
             joined: now,
         })
@@ -193,6 +222,11 @@ impl Vm {
             feed.members.retain(|member| member.root != root);
         }
         self.feeds.retain(|_, feed| !feed.members.is_empty());
+    }
+
+    /// All feeds, in no order that means anything.
+    pub(crate) fn feeds(&self) -> impl Iterator<Item = &Feed> {
+        self.feeds.values()
     }
 
     /// Where a policy's content comes from.
@@ -327,6 +361,42 @@ impl Vm {
         if let Some(grant) = Grant::of(&plugin.policy, feed.replica.snapshot(), decision) {
             feed.open.admit(context, plugin.clone(), grant, grpc, now);
         }
+    }
+
+    /// A decision of `plugin` has looked at this subject, whose token can say by `groups` what it lists in a claim.
+    pub(crate) fn compare(
+        &mut self,
+        plugin: &Plugin,
+        subject: &Subject,
+        now: Moment,
+        groups: impl FnOnce(&str) -> Option<Vec<Vec<u8>>>,
+    ) {
+        if let Some(feed) = self.feeds.get_mut(&plugin.feed)
+            && let Some(snapshot) = feed.replica.snapshot()
+        {
+            feed.seen.compare(snapshot, subject, now, groups);
+        }
+    }
+
+    /// Takes down what SHADOW would have refused of a request. Returns the line to log, if it is time for one.
+    pub(crate) fn would_refuse(
+        &mut self,
+        plugin: &Plugin,
+        decision: &Decision,
+        now: Moment,
+    ) -> Option<String> {
+        if let Some(feed) = self.feeds.get_mut(&plugin.feed) {
+            feed.seen.refused(&plugin.policy, decision);
+        }
+        self.log.line(&plugin.policy, decision, now)
+    }
+
+    /// What is to be reported on this root context's stream, and which that is.
+    pub(crate) fn report(&mut self, root: u32, now: Moment) -> Option<(u32, Outgoing)> {
+        let feed = self.led_by_mut(root)?;
+        let stream = feed.session.stream()?;
+        let report = feed.seen.report(now)?;
+        Some((stream, Outgoing::Report(report)))
     }
 
     /// A request has ended.

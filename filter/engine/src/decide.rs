@@ -57,7 +57,7 @@ pub fn decide(
     };
     let mut shadowed = Vec::new();
     let (reason, rule) = match Target::new(request) {
-        // Were it only not to match, a rule that refuses would be passed by.
+        // Were it only not to match, a rule that refuses would be passed by. What a SHADOW rule says refuses nothing.
         Ok(target) if policy.uses_port() && target.port().is_none() => (Reason::UnknownPort, None),
         Ok(target) => first_match(policy, &target, &facts, &mut shadowed),
         Err(ambiguous) => (ambiguous, None),
@@ -117,6 +117,12 @@ fn first_match(
     shadowed: &mut Vec<(usize, Reason)>,
 ) -> (Reason, Option<usize>) {
     for (index, rule) in policy.rules().iter().enumerate() {
+        let shadow = rule.mode == Mode::Shadow;
+        if shadow && rule.uses_port() && target.port().is_none() {
+            // In ENFORCE it would have every request refused; here it only must not do so.
+            shadowed.push((index, Reason::UnknownPort));
+            continue;
+        }
         if !rule.matches(target) {
             continue;
         }
@@ -128,10 +134,11 @@ fn first_match(
                 Err(refused) => refused,
             },
         };
-        match rule.mode {
-            Mode::Enforce => return (reason, Some(index)),
-            Mode::Shadow if reason.allows() => {}
-            Mode::Shadow => shadowed.push((index, reason)),
+        if !shadow {
+            return (reason, Some(index));
+        }
+        if !reason.allows() {
+            shadowed.push((index, reason));
         }
     }
     (Reason::NoRule, None)

@@ -50,6 +50,11 @@ impl Grant {
         })
     }
 
+    /// The place of the rule that let it in.
+    pub fn rule(&self) -> usize {
+        self.rule
+    }
+
     /// Whether a token's user was asked for.
     pub fn needs_token(&self) -> bool {
         self.user.is_some()

@@ -14,6 +14,7 @@
 
 mod claims;
 mod decide;
+mod drift;
 mod duration;
 pub mod explain;
 mod grant;
@@ -29,6 +30,7 @@ mod stories;
 
 pub use claims::{Claim, Claims};
 pub use decide::{Decision, decide};
+pub use drift::{Drift, drift, groups_claim};
 pub use duration::{InvalidDuration, parse_duration};
 pub use grant::Grant;
 pub use identity::{Subject, Unnamed, Unusable, Workload};

@@ -18,13 +18,13 @@ async fn who_leaves_the_group_loses_what_is_open_and_nobody_else_does() -> Resul
     for line in world.logged_cuts(alices.len()).await? {
         assert_eq!(line.get("reason"), "unknown_subject");
     }
-    let counted = world.mesh.envoy.stat("scimesh_cuts.unknown_subject");
-    assert_eq!(counted.await?, alices.len() as u64);
+    let cuts = ["cut_requests_total", "unknown_subject", "rule=.=streams"];
+    world.await_count(&cuts, alices.len()).await?;
     all_flow(&mut bobs).await?;
     // What has ended is not remembered.
-    world.open_requests(bobs.len()).await?;
+    world.await_count(&["open_requests"], bobs.len()).await?;
     drop((alices, bobs));
-    world.open_requests(0).await?;
+    world.await_count(&["open_requests"], 0).await?;
     world.end().await
 }
 

@@ -110,9 +110,7 @@ impl World {
                 .lines()
                 .map(|line| Ok(Line(serde_json::from_str(line)?)));
             let lines = lines.collect::<Result<Vec<Line>>>()?;
-            let cut = lines
-                .into_iter()
-                .filter(|line| line.get("decision") == "cut");
+            let cut = lines.into_iter().filter(|line| line.get("cut") == "cut");
             let cut: Vec<Line> = cut.collect();
             ensure!(
                 cut.len() == count,
@@ -124,11 +122,20 @@ impl World {
         .await
     }
 
-    /// So many are open, as the filters count them.
-    pub(crate) async fn open_requests(&self, count: usize) -> Result<()> {
+    /// What the filters have counted under a name with all of these in it.
+    pub(crate) async fn counted(&self, parts: &[&str]) -> Result<u64> {
+        let stats = self.mesh.envoy.stats("scimesh_").await?;
+        let all = stats
+            .iter()
+            .filter(|(name, _)| parts.iter().all(|part| name.contains(part)));
+        Ok(all.map(|(_, value)| value).sum())
+    }
+
+    /// Waits until they have counted so many.
+    pub(crate) async fn await_count(&self, parts: &[&str], count: usize) -> Result<()> {
         eventually("the filters to count", PATIENCE, async || {
-            let open = self.mesh.envoy.stat("scimesh_open_requests").await?;
-            ensure!(open == count as u64, "{open} open requests, not {count}");
+            let counted = self.counted(parts).await?;
+            ensure!(counted == count as u64, "{counted} {parts:?}, not {count}");
             Ok(())
         })
         .await
@@ -193,7 +200,8 @@ fn log_access(config: &mut Value, path: &Path) -> Result<()> {
                 "status": "%RESPONSE_CODE%",
                 "details": "%RESPONSE_CODE_DETAILS%",
                 "flags": "%RESPONSE_FLAGS%",
-                "decision": "%FILTER_STATE(wasm.scimesh_decision:PLAIN)%",
+                // Set by whichever of several filters ends it.
+                "cut": "%FILTER_STATE(wasm.scimesh_cut:PLAIN)%",
                 "reason": "%FILTER_STATE(wasm.scimesh_reason:PLAIN)%",
             } },
         },

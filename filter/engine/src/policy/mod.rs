@@ -17,7 +17,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use scimesh_proto::scope::Scope;
+use scimesh_proto::scope::{Scope, Term};
 use serde::Deserialize;
 
 use feed::Feed;
@@ -59,6 +59,7 @@ pub struct Policy {
     cut_at_expiry: bool,
     headers: Headers,
     uses_port: bool,
+    told: BTreeSet<Term>,
     rules: Vec<Rule>,
 }
 
@@ -162,6 +163,7 @@ impl Policy {
                 InvalidPolicy::at("rules", e.to_string())
             }
         })?;
+        let enforced = || rules.iter().filter(|rule| rule.mode == Mode::Enforce);
         Ok(Policy {
             name: document.name,
             scope,
@@ -174,7 +176,8 @@ impl Policy {
             mode: document.mode.unwrap_or_default(),
             cut_at_expiry: document.cut_at_expiry.unwrap_or(true),
             headers: headers.unwrap_or_default(),
-            uses_port: rules.iter().any(Rule::uses_port),
+            uses_port: enforced().any(Rule::uses_port),
+            told: enforced().flat_map(Rule::terms).cloned().collect(),
             rules,
         })
     }
@@ -189,9 +192,14 @@ impl Policy {
         &self.headers
     }
 
-    /// Whether any rule depends on the local port.
+    /// Whether any rule that can decide depends on the local port.
     pub(crate) fn uses_port(&self) -> bool {
         self.uses_port
+    }
+
+    /// The terms of rules that can decide: the upstream is told of no others.
+    pub(crate) fn told(&self) -> &BTreeSet<Term> {
+        &self.told
     }
 
     /// Whether any rule depends on the host.
