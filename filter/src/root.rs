@@ -27,7 +27,7 @@ const FIRST_TICK: Duration = Duration::from_millis(1);
 /// How often what is due is looked at: pings, the end of holds, back-off.
 const TICK: Duration = Duration::from_millis(100);
 /// The same while a large change is worked in, or requests are asked again and ended, a few with each tick. Never from within a
-/// message's callback: a request's end calls back into the SDK, which still has a hold on its contexts there.
+/// message's callback: where Envoy resets a stream at once, that calls back into the SDK, which has a hold on its contexts there.
 const BUSY_TICK: Duration = Duration::from_millis(1);
 
 const SERVICE: &str = "scimesh.feed.v1.Feed";
