@@ -14,7 +14,8 @@ async fn cut_at(policy: &Value, claims: Value, end: u64) -> Result<()> {
     let mut all = json!({ "sub": "alice" });
     let shift = now()?;
     for (name, ahead) in claims.as_object().into_iter().flatten() {
-        all[name] = json!(shift as i64 + ahead.as_i64().unwrap_or_default());
+        let at = shift as i64 + ahead.as_i64().unwrap_or_default();
+        all = with(all, name, json!(at));
     }
     let end = shift + end;
     let token = world.mesh.acme.issuer.token_with(all)?;

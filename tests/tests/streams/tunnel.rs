@@ -24,9 +24,8 @@ fn tunnels(config: &mut Value) -> Result<()> {
         .pointer_mut("/http_filters/0/typed_config/rules")
         .and_then(Value::as_array_mut)
         .context("rules for tokens")?;
-    let mut rule = rules.first().context("a rule")?.clone();
-    rule["match"] = json!({ "connect_matcher": {} });
-    rules.push(rule);
+    let rule = rules.first().context("a rule")?.clone();
+    rules.push(with(rule, "match", json!({ "connect_matcher": {} })));
     let routes = manager
         .pointer_mut("/route_config/virtual_hosts/0/routes")
         .and_then(Value::as_array_mut)
