@@ -180,14 +180,20 @@ impl Open {
     }
 
     fn expire(&mut self, now: Moment) {
-        for (ends, now) in [
-            (&self.by_monotonic, now.monotonic),
-            (&self.by_wall, now.wall),
-        ] {
-            for (_, context) in ends.range(..=(now, u32::MAX)) {
-                if let Some(request) = self.requests.get_mut(context) {
-                    request.lose(*context, Reason::TokenExpired, &mut self.lost);
-                }
+        let ended = |ends: &BTreeSet<(Duration, u32)>, now| {
+            let first = ends.first().filter(|(end, _)| *end <= now);
+            first.map(|(_, context)| *context)
+        };
+        while let Some(context) =
+            ended(&self.by_monotonic, now.monotonic).or_else(|| ended(&self.by_wall, now.wall))
+        {
+            let Some(request) = self.requests.get_mut(&context) else {
+                return;
+            };
+            request.lose(context, Reason::TokenExpired, &mut self.lost);
+            if let Some(expiry) = request.expiry.take() {
+                self.by_monotonic.remove(&(expiry.monotonic, context));
+                self.by_wall.remove(&(expiry.wall, context));
             }
         }
     }
@@ -220,6 +226,9 @@ impl Open {
             return;
         };
         let left = expiry.saturating_sub(now.wall);
+        if left.is_zero() {
+            return request.lose(context, Reason::TokenExpired, &mut self.lost);
+        }
         let expiry = Moment {
             monotonic: now.monotonic.saturating_add(left),
             wall: now.wall.saturating_add(left),
@@ -295,3 +304,6 @@ impl Request {
         first + (last - first).mul_f64(f64::from(share) / f64::from(u32::MAX))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,7 +27,7 @@ const FIRST_TICK: Duration = Duration::from_millis(1);
 /// How often what is due is looked at: pings, the end of holds, back-off.
 const TICK: Duration = Duration::from_millis(100);
 /// The same while a large change is worked in, or requests are asked again and ended, a few with each tick. Never from within a
-/// message's callback: a request's end calls back into the SDK, which still has a hold on its contexts there.
+/// message's callback: where Envoy resets a stream at once, that calls back into the SDK, which has a hold on its contexts there.
 const BUSY_TICK: Duration = Duration::from_millis(1);
 
 const SERVICE: &str = "scimesh.feed.v1.Feed";
@@ -80,7 +80,6 @@ impl Root {
             send(stream, report)?;
         }
         request::settle(self.id, now);
-        cut::settle(self.id, now);
         vm::with(|vm| stats::tick(vm, now))
     }
 
@@ -212,6 +211,8 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         report(self.tick());
+        // Whatever went wrong with the feed: what must end does.
+        report(host::now().map(|now| cut::settle(self.id, now)));
         report(self.pace());
     }
 

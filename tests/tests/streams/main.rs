@@ -5,4 +5,12 @@
 mod lane;
 mod world;
 
+mod bindings;
+mod edits;
+mod lease;
 mod membership;
+mod refused;
+mod several;
+mod spared;
+mod token;
+mod tunnel;

@@ -1,6 +1,7 @@
 //! A mesh in which alice and bob are in the group payments, and what they have open.
 
 use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
@@ -51,11 +52,22 @@ impl World {
     }
 
     pub(crate) async fn with(plan: Plan) -> Result<World> {
+        Self::altered(plan, |_| Ok(())).await
+    }
+
+    /// Envoy's configuration is changed like this before it starts.
+    pub(crate) async fn altered(
+        plan: Plan,
+        alter: impl FnOnce(&mut Value) -> Result<()> + Send + 'static,
+    ) -> Result<World> {
         let dir = tempfile::Builder::new().prefix("scimesh-").tempdir()?;
         let access_log = dir.keep().join("access.log");
         let path = access_log.clone();
-        let mesh = plan.alter(move |config| log_access(config, &path)).start();
-        let mesh = mesh.await?;
+        let plan = plan.alter(move |config| {
+            alter(config)?;
+            log_access(config, &path)
+        });
+        let mesh = plan.start().await?;
         let alice = user(&mesh, "alice").await?;
         let bob = user(&mesh, "bob").await?;
         let scim = &mesh.acme.scim;
@@ -98,9 +110,7 @@ impl World {
                 .lines()
                 .map(|line| Ok(Line(serde_json::from_str(line)?)));
             let lines = lines.collect::<Result<Vec<Line>>>()?;
-            let cut = lines
-                .into_iter()
-                .filter(|line| line.get("decision") == "cut");
+            let cut = lines.into_iter().filter(|line| line.get("cut") == "cut");
             let cut: Vec<Line> = cut.collect();
             ensure!(
                 cut.len() == count,
@@ -112,6 +122,25 @@ impl World {
         .await
     }
 
+    /// What the filters have counted under a name with all of these in it.
+    pub(crate) async fn counted(&self, parts: &[&str]) -> Result<u64> {
+        let stats = self.mesh.envoy.stats("scimesh_").await?;
+        let all = stats
+            .iter()
+            .filter(|(name, _)| parts.iter().all(|part| name.contains(part)));
+        Ok(all.map(|(_, value)| value).sum())
+    }
+
+    /// Waits until they have counted so many.
+    pub(crate) async fn await_count(&self, parts: &[&str], count: usize) -> Result<()> {
+        eventually("the filters to count", PATIENCE, async || {
+            let counted = self.counted(parts).await?;
+            ensure!(counted == count as u64, "{counted} {parts:?}, not {count}");
+            Ok(())
+        })
+        .await
+    }
+
     pub(crate) async fn end(self) -> Result<()> {
         let dir = self.access_log.parent().context("a directory")?.to_owned();
         self.mesh.end().await?;
@@ -119,11 +148,13 @@ impl World {
     }
 }
 
-/// All of them are cut.
-pub(crate) async fn all_cut(lanes: &mut [Lane]) -> Result<()> {
-    try_join_all(lanes.iter_mut().map(Lane::cut))
-        .await
-        .map(drop)
+/// All of them are cut; gives when each client knew. Over HTTP/1.1 Envoy keeps the connection for a second more.
+pub(crate) async fn all_cut(lanes: &mut [Lane]) -> Result<Vec<Instant>> {
+    let cuts = lanes.iter_mut().map(async |lane| {
+        lane.cut().await?;
+        anyhow::Ok(Instant::now())
+    });
+    try_join_all(cuts).await
 }
 
 /// All of them go on.
@@ -138,6 +169,20 @@ pub(crate) async fn user(mesh: &Mesh, name: &str) -> Result<User> {
         id: mesh.acme.scim.create_user(name, name).await?,
         token: mesh.acme.issuer.token(name)?,
     })
+}
+
+/// Seconds since the epoch, as tokens count.
+pub(crate) fn now() -> Result<u64> {
+    Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())
+}
+
+/// Waits until the clock says so.
+pub(crate) async fn until(second: u64) -> Result<()> {
+    eventually("the time to pass", 3 * PATIENCE, async || {
+        ensure!(now()? >= second);
+        Ok(())
+    })
+    .await
 }
 
 fn log_access(config: &mut Value, path: &Path) -> Result<()> {
@@ -155,7 +200,8 @@ fn log_access(config: &mut Value, path: &Path) -> Result<()> {
                 "status": "%RESPONSE_CODE%",
                 "details": "%RESPONSE_CODE_DETAILS%",
                 "flags": "%RESPONSE_FLAGS%",
-                "decision": "%FILTER_STATE(wasm.scimesh_decision:PLAIN)%",
+                // Set by whichever of several filters ends it.
+                "cut": "%FILTER_STATE(wasm.scimesh_cut:PLAIN)%",
                 "reason": "%FILTER_STATE(wasm.scimesh_reason:PLAIN)%",
             } },
         },

@@ -2,6 +2,7 @@
 
 mod drift;
 mod explained;
+mod open;
 mod properties;
 mod shadow;
 mod token;
