@@ -1,5 +1,10 @@
 //! What the filter tells: statistics with labels, gauges that are sums over all VMs, and access logs; as `docs/telemetry.md` has it.
 
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a configuration without the place that is changed fails the story, as it should"
+)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -71,11 +76,11 @@ fn as_in_istio(extra: &[&str]) -> Value {
     })
 }
 
-/// Whether all of these are there.
-async fn await_series(
-    envoy: &Envoy,
-    expected: &[(&str, &[(&str, &str)], f64)],
-) -> Result<Vec<Series>> {
+/// A metric, some of its labels, and the sum of what has them.
+type Expected<'a> = (&'a str, &'a [(&'a str, &'a str)], f64);
+
+/// Waits until all of these are there.
+async fn await_series(envoy: &Envoy, expected: &[Expected<'_>]) -> Result<Vec<Series>> {
     eventually("the statistics", PATIENCE, async || {
         let all = envoy.prometheus().await?;
         for (name, labels, value) in expected {
