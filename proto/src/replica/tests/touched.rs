@@ -1,5 +1,8 @@
 //! Whose standing an update is said to have changed.
 
+#[cfg(all(target_arch = "wasm32", target_os = "unknown"))]
+use wasm_bindgen_test::wasm_bindgen_test as test;
+
 use super::*;
 
 fn touched(vm: &mut Vm) -> Vec<u8> {
