@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 /// What kind of request stays open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     WebSocket,
     Download,
     DownloadOverHttp2,
@@ -24,14 +24,14 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 4] = [
+    pub(crate) const ALL: [Kind; 4] = [
         Kind::WebSocket,
         Kind::Download,
         Kind::DownloadOverHttp2,
         Kind::Grpc,
     ];
 
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::WebSocket => "WebSocket, HTTP/1.1",
             Kind::Download => "download, HTTP/1.1",
@@ -43,13 +43,13 @@ impl Kind {
 
 /// Where a listener stands.
 #[derive(Debug, Clone, Copy)]
-pub enum State {
+pub(crate) enum State {
     /// The last line that came.
     Heard(u64),
     Ended(Instant),
 }
 
-pub struct Listener {
+pub(crate) struct Listener {
     state: watch::Receiver<State>,
     task: JoinHandle<()>,
 }
@@ -62,7 +62,7 @@ impl Drop for Listener {
 
 impl Listener {
     /// Opens a request of this kind and waits for its first line. Requests of one `client` over HTTP/2 share its connection.
-    pub async fn open(
+    pub(crate) async fn open(
         kind: Kind,
         client: &Client,
         envoy: SocketAddr,
@@ -102,7 +102,7 @@ impl Listener {
     }
 
     /// When it ended, if it has.
-    pub fn ended(&self) -> Option<Instant> {
+    pub(crate) fn ended(&self) -> Option<Instant> {
         match *self.state.borrow() {
             State::Ended(at) => Some(at),
             State::Heard(_) => None,
@@ -110,7 +110,7 @@ impl Listener {
     }
 
     /// Waits for its end.
-    pub async fn end(&mut self) -> Result<Instant> {
+    pub(crate) async fn end(&mut self) -> Result<Instant> {
         let state = self
             .state
             .wait_for(|state| matches!(state, State::Ended(_)));
@@ -121,7 +121,7 @@ impl Listener {
     }
 
     /// Waits for this line. An error if it ended before.
-    pub async fn hears(&mut self, line: u64) -> Result<()> {
+    pub(crate) async fn hears(&mut self, line: u64) -> Result<()> {
         let there = |state: &State| match state {
             State::Heard(last) => *last >= line,
             State::Ended(_) => true,

@@ -16,14 +16,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// `/open` is a download, `/socket` a WebSocket; any other path answers 200.
-pub struct Service {
+pub(crate) struct Service {
     address: SocketAddr,
     lines: watch::Sender<u64>,
     server: JoinHandle<()>,
 }
 
 impl Service {
-    pub async fn start(address: SocketAddr) -> Result<Service> {
+    pub(crate) async fn start(address: SocketAddr) -> Result<Service> {
         let (lines, line) = watch::channel(0);
         let router = Router::new()
             .route("/open", get(open))
@@ -44,12 +44,12 @@ impl Service {
         })
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Every open answer says another line; returns which.
-    pub fn say(&self) -> u64 {
+    pub(crate) fn say(&self) -> u64 {
         self.lines.send_modify(|line| *line += 1);
         *self.lines.borrow()
     }
