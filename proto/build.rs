@@ -10,7 +10,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile([&file], [root])?;
     tonic_prost_build::configure()
         .build_client(grpc)
-        .build_server(grpc)
+        // The feeder has its own, which writes each message once for all streams.
+        .build_server(false)
         .build_transport(grpc)
         .codec_path("crate::codec::SmallBuffers")
         .bytes(".")

@@ -26,7 +26,7 @@ pub fn admin_socket(data_dir: &Path) -> PathBuf {
 #[derive(Debug, thiserror::Error)]
 pub enum Unusable {
     /// Another process holds the lock.
-    #[error("another process{owner} is using the data directory {}", dir.display())]
+    #[error("another process{owner} is using the data directory {}: stop it first", dir.display())]
     InUse {
         /// The directory.
         dir: PathBuf,

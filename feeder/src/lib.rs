@@ -20,6 +20,7 @@ mod fleet;
 pub mod ledger;
 pub mod limits;
 pub mod metrics;
+mod observations;
 pub mod policy;
 pub mod schema;
 pub mod scim;

@@ -140,6 +140,8 @@ pub struct FeedMetrics {
     pub(crate) nacks: Family<Reason, Counter>,
     pub(crate) closed: Family<Reason, Counter>,
     pub(crate) refused: Family<Reason, Counter>,
+    /// What filters report.
+    pub reports: ReportMetrics,
 }
 
 impl Default for FeedMetrics {
@@ -156,6 +158,7 @@ impl Default for FeedMetrics {
             nacks: Family::default(),
             drifted: Counter::default(),
             closed: Family::default(),
+            reports: ReportMetrics::default(),
         }
     }
 }
@@ -174,6 +177,48 @@ impl FeedMetrics {
     /// The feeder refused or ended a stream; `reason` is the word of an enum.
     pub fn closed(&self, reason: &'static str) {
         self.closed.get_or_create(&Reason { reason }).inc();
+    }
+}
+
+/// What filters report of what they saw. Tenants are those that exist; nobody else's word is a label.
+#[derive(Debug, Clone, Default)]
+pub struct ReportMetrics {
+    /// Reports taken in.
+    pub reports: Counter,
+    /// Those that came too soon after another one of the same stream.
+    pub dropped: Counter,
+    pub(crate) compared: Family<OfTenant, Counter>,
+    pub(crate) unknown: Family<OfTenant, Counter>,
+    pub(crate) shadow_refusals: Family<OfTenant, Counter>,
+    pub(crate) left_out: Family<OfTenant, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct OfTenant {
+    pub(crate) tenant: String,
+}
+
+impl ReportMetrics {
+    /// What one report says of a tenant.
+    pub(crate) fn reported(
+        &self,
+        tenant: &str,
+        compared: u64,
+        unknown: u64,
+        shadow_refusals: u64,
+        left_out: u64,
+    ) {
+        let label = OfTenant {
+            tenant: tenant.to_owned(),
+        };
+        for (family, count) in [
+            (&self.compared, compared),
+            (&self.unknown, unknown),
+            (&self.shadow_refusals, shadow_refusals),
+            (&self.left_out, left_out),
+        ] {
+            family.get_or_create(&label).inc_by(count);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::cell::OnceCell;
 use prost::Message;
 use scimesh_engine::{Claim, Claims};
 
+use crate::headers::for_each;
 use crate::host::HostError;
 
 /// The filter whose metadata holds the claims; Istio's name for it is the same.
@@ -17,6 +18,13 @@ const JWT_AUTHN: &str = "envoy.filters.http.jwt_authn";
 const PAYLOAD: &str = "payload";
 /// The claim that tells tokens of different identity providers apart.
 const ISSUER: &str = "iss";
+/// Names claims that are too large for the token, and says where they are to be had (OpenID Connect Core section 5.6.2).
+const ELSEWHERE: &str = "_claim_names";
+/// Entra's word for the same, in tokens that a browser is handed in a URL.
+const HAS_GROUPS: &str = "hasgroups";
+/// Groups that a token lists at most, and bytes of the list: of what is larger nothing is known.
+const MAX_GROUPS: usize = 1024;
+const MAX_LIST_BYTES: usize = 64 << 10;
 
 /// A verified token. `P` asks the host for a property.
 pub(crate) struct Token<P> {
@@ -56,6 +64,33 @@ impl<P: Fn(&[&str]) -> Result<Option<Vec<u8>>, HostError>> Token<P> {
         }
     }
 
+    /// The groups that a token lists in a claim of this name; a lone text is one group. None: it does not say, because the claim is absent, or
+    /// elsewhere, or no list of texts, or too large.
+    pub(crate) fn groups(&self, name: &str) -> Option<Vec<Vec<u8>>> {
+        if name.is_empty() || name.contains('\0') {
+            return None;
+        }
+        let read = |path: &[&str]| {
+            let mut full = vec!["metadata", "filter_metadata", JWT_AUTHN, PAYLOAD];
+            full.extend(path);
+            (self.property)(&full)
+        };
+        let listed = match read(&[name]).ok()?? {
+            bytes if bytes.len() > MAX_LIST_BYTES => return None,
+            bytes if matches!(*bytes, [0 | 1] | [_, _, _, _, _, _, _, _]) => {
+                match self.typed(name) {
+                    Claim::Text(text) => vec![text],
+                    _ => return None,
+                }
+            }
+            bytes if bytes.contains(&0) => items(&bytes)?,
+            bytes => vec![bytes],
+        };
+        let there = |path: &[&str]| read(path) != Ok(None);
+        let elsewhere = there(&[ELSEWHERE, name]) || there(&[HAS_GROUPS]);
+        (!elsewhere).then_some(listed)
+    }
+
     fn typed(&self, name: &str) -> Claim {
         match (self.property)(&["metadata"]) {
             Ok(Some(bytes)) => claim_in(&bytes, name).unwrap_or(Claim::Other),
@@ -71,6 +106,20 @@ impl<P: Fn(&[&str]) -> Result<Option<Vec<u8>>, HostError>> Claims for Token<P> {
         }
         self.read(name)
     }
+}
+
+/// The texts of a list, which the host gives as a header map: items for names, and empty values. A number among them has eight bytes, mostly
+/// with a NUL; an object has values.
+fn items(list: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let mut items = Vec::new();
+    let mut texts = true;
+    for_each(list, |item, value| {
+        texts &= value.is_empty() && !item.contains(&0) && items.len() < MAX_GROUPS;
+        if texts {
+            items.push(item.to_vec());
+        }
+    })?;
+    texts.then_some(items)
 }
 
 fn claim_in(metadata: &[u8], name: &str) -> Option<Claim> {
@@ -171,8 +220,12 @@ mod tests {
         }
     }
 
+    type Property = Result<Option<Vec<u8>>, HostError>;
+
     /// A host whose jwt_authn has verified a token of these claims: as bytes, and as what their type is.
-    fn token(claims: &[(&str, &[u8], Option<Kind>)]) -> Option<impl Claims + use<>> {
+    fn token(
+        claims: &[(&str, &[u8], Option<Kind>)],
+    ) -> Option<Token<impl Fn(&[&str]) -> Property + use<>>> {
         let payload = object(claims.iter().map(|(n, _, k)| (*n, k.clone())).collect());
         let entry = FilterEntry {
             key: JWT_AUTHN.into(),
@@ -192,6 +245,18 @@ mod tests {
                 ["metadata", "filter_metadata", JWT_AUTHN, PAYLOAD, name] => claims
                     .iter()
                     .find(|(known, _)| known == name)
+                    .map(|(_, bytes)| bytes.clone()),
+                // Only its keys are asked for.
+                [
+                    "metadata",
+                    "filter_metadata",
+                    JWT_AUTHN,
+                    PAYLOAD,
+                    object,
+                    key,
+                ] => claims
+                    .iter()
+                    .find(|(known, bytes)| known == object && bytes == key.as_bytes())
                     .map(|(_, bytes)| bytes.clone()),
                 _ => None,
             })
@@ -250,6 +315,103 @@ mod tests {
     fn a_token_without_issuer_is_a_token_and_no_metadata_is_none() {
         assert!(token(&[("sub", b"x", None)]).is_some());
         assert!(Token::of_request(|_: &[&str]| Ok(None)).is_none());
+    }
+
+    /// A list as the host gives it.
+    fn list(items: &[&[u8]]) -> Vec<u8> {
+        let mut bytes = Vec::from((items.len() as u32).to_le_bytes());
+        for item in items {
+            bytes.extend((item.len() as u32).to_le_bytes());
+            bytes.extend([0; 4]);
+        }
+        for item in items {
+            bytes.extend(*item);
+            bytes.extend([0, 0]);
+        }
+        bytes
+    }
+
+    #[test]
+    fn a_token_lists_its_groups_or_says_nothing_of_them() {
+        let listed = |bytes: &[u8], kind: Option<Kind>| {
+            let token = token(&[("groups", bytes, kind)]).unwrap();
+            let listed = token.groups("groups")?;
+            let text = |group| String::from_utf8(group).unwrap();
+            Some(listed.into_iter().map(text).collect::<Vec<_>>())
+        };
+        let of = |items: &[&str]| {
+            let items: Vec<&[u8]> = items.iter().map(|item| item.as_bytes()).collect();
+            listed(&list(&items), None)
+        };
+        let known = |items: &[&str]| Some(items.iter().map(|item| item.to_string()).collect());
+        for items in [&["admins", "contractors"][..], &[""], &[], &["eight by"]] {
+            assert_eq!(of(items), known(items));
+        }
+        // A lone text is one group, whatever its length.
+        assert_eq!(listed(b"admins", None), known(&["admins"]));
+        let eight = Kind::String(b"auditors".to_vec());
+        assert_eq!(listed(b"auditors", Some(eight)), known(&["auditors"]));
+        // What is no list of texts says nothing.
+        let spelt = f64::from_le_bytes(*b"auditors");
+        assert_eq!(listed(b"auditors", Some(Kind::Number(spelt))), None);
+        assert_eq!(listed(&[1], Some(Kind::Bool(true))), None);
+        assert_eq!(listed(&list(&[&7f64.to_le_bytes()]), None), None);
+        let object = b"\x01\0\0\0\x06\0\0\0\x01\0\0\0admins\0x\0";
+        assert_eq!(listed(object, None), None);
+    }
+
+    #[test]
+    fn a_token_that_leaves_its_groups_out_says_nothing_of_them() {
+        let admins = list(&[b"admins"]);
+        let groups = ("groups", admins.as_slice(), None);
+        assert!(
+            token(std::slice::from_ref(&groups))
+                .unwrap()
+                .groups("groups")
+                .is_some()
+        );
+        assert_eq!(
+            token(std::slice::from_ref(&groups))
+                .unwrap()
+                .groups("roles"),
+            None
+        );
+        assert_eq!(
+            token(std::slice::from_ref(&groups)).unwrap().groups(""),
+            None
+        );
+        for (claim, value, tells) in [
+            ("_claim_names", &b"groups"[..], false),
+            ("_claim_names", b"roles", true),
+            ("hasgroups", &[1], false),
+        ] {
+            let token = token(&[groups.clone(), (claim, value, None)]).unwrap();
+            assert_eq!(token.groups("groups").is_some(), tells, "{claim} {value:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_or_broken_says_nothing() {
+        let count = |count: usize| {
+            let items = vec![&b"admins"[..]; count];
+            token(&[("groups", &list(&items), None)])
+                .unwrap()
+                .groups("groups")
+        };
+        assert_eq!(count(MAX_GROUPS).unwrap().len(), MAX_GROUPS);
+        assert_eq!(count(MAX_GROUPS + 1), None);
+        let long = |bytes: usize| {
+            let text = vec![b'a'; bytes];
+            token(&[("groups", &text, None)]).unwrap().groups("groups")
+        };
+        assert!(long(MAX_LIST_BYTES).is_some());
+        assert_eq!(long(MAX_LIST_BYTES + 1), None);
+        let whole = list(&[b"admins", b"contractors"]);
+        for size in 4..whole.len() {
+            // Eight bytes might be a number.
+            let token = token(&[("groups", &whole[..size], None)]).unwrap();
+            assert_eq!(token.groups("groups"), None, "{size}");
+        }
     }
 
     #[test]

@@ -76,8 +76,8 @@ impl<'a> Claimed<'a> {
     }
 }
 
-/// None if the map is broken; some of it may have been visited then.
-fn for_each<'a>(map: &'a [u8], mut visit: impl FnMut(&'a [u8], &'a [u8])) -> Option<()> {
+/// Visits every name and its value. None if the map is broken; some of it may have been visited then.
+pub(crate) fn for_each<'a>(map: &'a [u8], mut visit: impl FnMut(&'a [u8], &'a [u8])) -> Option<()> {
     let (count, mut sizes) = number(map)?;
     let mut rest = sizes.get(count.checked_mul(8)?..)?;
     for _ in 0..count {

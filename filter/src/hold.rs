@@ -47,6 +47,11 @@ impl Holds {
         true
     }
 
+    /// How many wait.
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Whether what follows the headers of this request stays back: it is still waiting, or was refused.
     pub(crate) fn holds(&self, context: u32) -> bool {
         self.waiting.contains_key(&context) || self.refused.contains(&context)

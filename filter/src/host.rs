@@ -66,6 +66,7 @@ unsafe extern "C" {
         value_size: usize,
     ) -> u32;
     fn proxy_continue_stream(stream: StreamType) -> u32;
+    fn proxy_close_stream(stream: StreamType) -> u32;
     fn proxy_send_local_response(
         status: u32,
         details: *const u8,
@@ -258,6 +259,14 @@ pub(crate) fn resume_request() -> Result<(), HostError> {
     done("continue_stream", status)
 }
 
+/// Ends a request, whatever of its response has been sent: over HTTP/1.1 with its connection, over HTTP/2 with RST_STREAM. Its context
+/// is gone when this returns, or soon after.
+pub(crate) fn reset_request() -> Result<(), HostError> {
+    // SAFETY: plain numbers.
+    let status = unsafe { proxy_close_stream(StreamType::HttpRequest) };
+    done("close_stream", status)
+}
+
 /// Lets the calls that follow concern another context, until the callback ends.
 pub(crate) fn set_effective_context(context: u32) -> Result<(), HostError> {
     // SAFETY: plain numbers.
@@ -329,14 +338,14 @@ pub(crate) fn define_metric(kind: MetricType, name: &str) -> Result<u32, HostErr
     Ok(id)
 }
 
-/// Counts one more.
-pub(crate) fn increment_metric(id: u32) -> Result<(), HostError> {
+/// Adds to a counter, or to a gauge, which may as well become less.
+pub(crate) fn increment_metric(id: u32, offset: i64) -> Result<(), HostError> {
     // SAFETY: plain numbers.
-    let status = unsafe { proxy_increment_metric(id, 1) };
+    let status = unsafe { proxy_increment_metric(id, offset) };
     done("increment_metric", status)
 }
 
-/// Sets a gauge.
+/// Notes a value in a histogram.
 pub(crate) fn record_metric(id: u32, value: u64) -> Result<(), HostError> {
     // SAFETY: plain numbers.
     let status = unsafe { proxy_record_metric(id, value) };

@@ -37,6 +37,18 @@ impl Http {
     }
 }
 
+impl Http {
+    /// It waits for nothing any more, and is not open. What it has been is not asked: one that was held may have been let go on since.
+    fn forget(&self) {
+        if let (Some(plugin), Some(_)) = (&self.plugin, &self.answer) {
+            vm::with(|vm| {
+                vm.holds.forget(self.id);
+                vm.end(self.id, plugin);
+            });
+        }
+    }
+}
+
 impl Context for Http {}
 
 impl HttpContext for Http {
@@ -56,7 +68,7 @@ impl HttpContext for Http {
         if let (Some(Answer::GoesOn | Answer::Held), Some(plugin)) = (&self.answer, &self.plugin)
             && let Some(refused) = request::ends(plugin)
         {
-            vm::with(|vm| vm.holds.forget(self.id));
+            self.forget();
             self.answer = Some(refused);
         }
         self.follow()
@@ -65,8 +77,6 @@ impl HttpContext for Http {
 
 impl Drop for Http {
     fn drop(&mut self) {
-        if let Some(Answer::Held) = self.answer {
-            vm::with(|vm| vm.holds.forget(self.id));
-        }
+        self.forget();
     }
 }

@@ -1,15 +1,17 @@
 //! The filter: feeds a copy of the directory's part that its policies ask about, and decides each request on it.
 //!
 //! ```text
-//! Root (one a policy) --ticks, messages--> vm::Vm --> Feed { Replica, Lease, Session }  (one a feed and scope; outlives policies)
+//! Root (one a policy) --ticks, messages--> vm::Vm --> Feed { Replica, Lease, Session, Open }  (one a feed and scope; outlives policies)
 //! Http (one a request) --> request::answer --> scimesh_engine::decide --> headers, verdict | refusal | hold
+//!                          '--> open::Open --changes, ends of leases and tokens--> cut::settle --> refusal | reset
 //! ```
 //!
-//! Only [`host`] calls the host. [`session`], [`hold`], [`vm`], [`claims`], [`connection`], [`headers`], [`refusal`] and
-//! [`problem`] are pure, and tested natively. Nothing here panics: a trap takes the whole worker's VM with it.
+//! Only [`host`] calls the host. [`session`], [`hold`], [`mod@open`], [`vm`], [`seen`], [`shadow`], [`claims`], [`connection`],
+//! [`headers`], [`refusal`] and [`problem`] are pure, and tested natively. Nothing here panics: a trap takes the whole worker's VM with it.
 
 mod claims;
 mod connection;
+mod cut;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -17,11 +19,16 @@ mod headers;
 mod hold;
 mod host;
 mod http;
+mod logs;
+mod open;
 mod problem;
+mod record;
 mod refusal;
 mod request;
 mod root;
+mod seen;
 mod session;
+mod shadow;
 mod stats;
 mod vm;
 

@@ -31,6 +31,7 @@ pub(crate) fn detail(reason: Reason) -> &'static str {
         Reason::Public | Reason::Permitted => "Allowed.",
         Reason::NoToken => "A valid token is required.",
         Reason::TokenTooOld => "A newer token is required.",
+        Reason::TokenExpired => "The token has expired.",
         Reason::UnknownIssuer => "Tokens of this issuer are not accepted here.",
         Reason::NoSubject => "The token does not say whose it is.",
         Reason::UnknownSubject | Reason::NotPermitted => "You may not do this.",

@@ -3,9 +3,7 @@
 //! Works on the host's effective context, so that it serves a request in its own callback and one that was held in a
 //! root context's. Knows no policy language and no feed.
 
-use std::cell::Cell;
 use std::rc::Rc;
-use std::time::Duration;
 
 use proxy_wasm::types::{Action, LogLevel, MapType};
 use scimesh_engine::{Decision, Headers, Mode, Moment, Reason, Request, decide};
@@ -14,6 +12,8 @@ use crate::claims::Token;
 use crate::connection::Downstream;
 use crate::headers::{Claimed, RequestHeaders};
 use crate::host::{self, HostError};
+use crate::logs::{self, Subject};
+use crate::record::{Entry, Record};
 use crate::refusal::Refusal;
 use crate::stats;
 use crate::vm::{self, Feed, Plugin};
@@ -40,7 +40,7 @@ impl Answer {
 
 /// Answers the request of `context`, which is the effective one. Without a plugin nothing can be decided: refused.
 pub(crate) fn arrives(context: u32, plugin: Option<&Rc<Plugin>>) -> Answer {
-    answer(plugin, Some(context))
+    answer(context, plugin, true)
 }
 
 /// Answers the held requests that can be answered. `root` is the effective context, and is so again afterwards.
@@ -56,7 +56,7 @@ pub(crate) fn settle(root: u32, now: Moment) {
         }
         // Until it goes on, whatever more of it comes stays back; its context's end forgets that.
         vm::with(|vm| vm.holds.refuse(context));
-        if let Answer::GoesOn = answer(Some(&plugin), None) {
+        if let Answer::GoesOn = answer(context, Some(&plugin), false) {
             vm::with(|vm| vm.holds.forget(context));
             attempt(host::resume_request());
         }
@@ -74,13 +74,14 @@ pub(crate) fn ends(plugin: &Plugin) -> Option<Answer> {
     let cleaned = host::header_map(TRAILERS).and_then(|map| clean(TRAILERS, &map, own).map(drop));
     let error = cleaned.err()?;
     complain(error);
-    attempt(stats::count_failure(Reason::Misconfigured));
+    stats::count_failure(Some(plugin), Reason::Misconfigured);
+    attempt(plugin.record.write(&Entry::failed()));
     // What its headers said can't be asked any more; Envoy turns the problem into gRPC if it is.
     Some(refuse(Reason::Misconfigured, false))
 }
 
-/// Answers the effective context's request, or, if it has somewhere to wait, holds it.
-fn answer(plugin: Option<&Rc<Plugin>>, waiting: Option<u32>) -> Answer {
+/// Answers the request of `context`, the effective one, or, if it may wait, holds it.
+fn answer(context: u32, plugin: Option<&Rc<Plugin>>, may_wait: bool) -> Answer {
     let map = host::header_map(MapType::HttpRequestHeaders);
     let headers = map.as_deref().map_err(|error| *error).and_then(|map| {
         let headers = RequestHeaders::read(map).ok_or(HostError::UNREADABLE_HEADERS)?;
@@ -88,7 +89,8 @@ fn answer(plugin: Option<&Rc<Plugin>>, waiting: Option<u32>) -> Answer {
     });
     let grpc = headers.as_ref().is_ok_and(|(_, headers)| headers.is_grpc());
     let Some(plugin) = plugin else {
-        attempt(stats::count_failure(Reason::Misconfigured));
+        stats::count_failure(None, Reason::Misconfigured);
+        attempt(Record::of(None).write(&Entry::failed()));
         return refuse(Reason::Misconfigured, grpc);
     };
     let judged = headers.as_ref().map_err(|error| *error);
@@ -98,9 +100,8 @@ fn answer(plugin: Option<&Rc<Plugin>>, waiting: Option<u32>) -> Answer {
         // Refused, except under a SHADOW policy, which refuses nothing.
         Judged::failed(plugin.policy.mode() == Mode::Shadow)
     });
-    if let (Some(since), Some(context)) = (judged.waits, waiting)
-        && vm::with(|vm| vm.holds.take(context, plugin, since))
-    {
+    if judged.waits && may_wait && vm::with(|vm| vm.holds.take(context, plugin, judged.at)) {
+        attempt(plugin.record.write(&Entry::HELD));
         return Answer::Held;
     }
     let mut decision = judged.decision;
@@ -112,8 +113,16 @@ fn answer(plugin: Option<&Rc<Plugin>>, waiting: Option<u32>) -> Answer {
         // Under a SHADOW policy as well: the upstream would believe what the client wrote.
         decision = Judged::failed(false).decision;
     }
-    attempt(stats::count(&decision));
+    stats::count(plugin, &decision);
+    attempt(plugin.record.write(&Entry {
+        decision: stats::word(&decision),
+        rule: decision.rule.and_then(|rule| plugin.policy.rule_name(rule)),
+        reason: Some(decision.reason.as_str()),
+        revision: judged.revision,
+    }));
+    tell_shadow(plugin, &decision, judged.at);
     if decision.allowed {
+        vm::with(|vm| vm.admit(context, plugin, decision, grpc, judged.at));
         Answer::GoesOn
     } else {
         refuse(decision.reason, grpc)
@@ -124,8 +133,11 @@ struct Judged<'p> {
     decision: Decision,
     /// What the upstream is told of it, names and values.
     tells: Vec<(&'p str, String)>,
-    /// Since when, if the request may wait for its feed's first content.
-    waits: Option<Moment>,
+    /// Of what it was decided on.
+    revision: Option<u64>,
+    /// Whether the request may wait for its feed's first content.
+    waits: bool,
+    at: Moment,
 }
 
 impl Judged<'_> {
@@ -135,13 +147,16 @@ impl Judged<'_> {
             reason: Reason::Misconfigured,
             rule: None,
             subject: None,
+            workload: None,
             shadowed: Vec::new(),
             would_refuse: goes_on.then_some(Reason::Misconfigured),
         };
         Judged {
             decision,
             tells: Vec::new(),
-            waits: None,
+            revision: None,
+            waits: false,
+            at: Moment::default(),
         }
     }
 }
@@ -171,12 +186,29 @@ fn judge<'p>(plugin: &'p Plugin, headers: &RequestHeaders<'_>) -> Result<Judged<
             decision.reason = Reason::FeedClusterMissing;
             decision.would_refuse = decision.would_refuse.and(Some(decision.reason));
         }
+        let tells = policy.headers().values(policy, snapshot, &decision);
+        let revision = snapshot.map(|snapshot| snapshot.position().revision);
+        if let (Some(subject), Some(token)) = (&decision.subject, &token) {
+            vm.compare(plugin, subject, now, |claim| token.groups(claim));
+        }
         Judged {
-            tells: policy.headers().values(policy, snapshot, &decision),
+            tells,
             decision,
-            waits: waits.then_some(now),
+            revision,
+            waits,
+            at: now,
         }
     }))
+}
+
+/// Has what SHADOW would have refused reported, and some of it logged.
+fn tell_shadow(plugin: &Plugin, decision: &Decision, now: Moment) {
+    if decision.shadowed.is_empty() && decision.would_refuse.is_none() {
+        return;
+    }
+    if let Some(line) = vm::with(|vm| vm.would_refuse(plugin, decision, now)) {
+        host::log(LogLevel::Warn, &line);
+    }
 }
 
 /// Prepares a request to go on: what the client wrote in our name is gone first, and the verdict comes last.
@@ -213,21 +245,12 @@ fn refuse(reason: Reason, grpc: bool) -> Answer {
 }
 
 /// For what changes nothing for the request if it fails: a refused one stays paused, and so refused, in any case.
-fn attempt(result: Result<(), HostError>) {
+pub(crate) fn attempt(result: Result<(), HostError>) {
     if let Err(error) = result {
         complain(error);
     }
 }
 
-/// Logs at most one line a second: requests can cause these.
-fn complain(error: HostError) {
-    thread_local! {
-        static LAST: Cell<Option<Duration>> = const { Cell::new(None) };
-    }
-    let now = host::now().map_or(Duration::ZERO, |now| now.monotonic);
-    let recent = |last: Duration| now.saturating_sub(last) < Duration::from_secs(1);
-    if !LAST.get().is_some_and(recent) {
-        LAST.set(Some(now));
-        host::log(LogLevel::Error, &format!("scimesh: {error}"));
-    }
+pub(crate) fn complain(error: HostError) {
+    logs::write(Subject::Host, LogLevel::Error, &error.to_string());
 }

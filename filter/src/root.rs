@@ -10,22 +10,24 @@ use std::time::Duration;
 use prost::Message;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
-use scimesh_engine::{Moment, Policy};
+use scimesh_engine::{Mode, Moment, Policy};
 use scimesh_proto::wire::v1::filter_message::Message as Outgoing;
 use scimesh_proto::wire::v1::{FilterMessage, Node};
 
 use crate::host::{self, HostError};
 use crate::http::Http;
+use crate::logs::{self, Subject};
 use crate::session::Step;
 use crate::vm::{self, Plugin};
-use crate::{request, stats};
+use crate::{cut, request, stats};
 
 /// When a stream is opened after a policy came: not from within `on_configure`, which Envoy's validation runs, too, in a
 /// VM that never ticks. Until there is content, requests wait.
 const FIRST_TICK: Duration = Duration::from_millis(1);
 /// How often what is due is looked at: pings, the end of holds, back-off.
 const TICK: Duration = Duration::from_millis(100);
-/// The same while a large change is worked in, a little with each tick.
+/// The same while a large change is worked in, or requests are asked again and ended, a few with each tick. Never from within a
+/// message's callback: where Envoy resets a stream at once, that calls back into the SDK, which has a hold on its contexts there.
 const BUSY_TICK: Duration = Duration::from_millis(1);
 
 const SERVICE: &str = "scimesh.feed.v1.Feed";
@@ -49,11 +51,16 @@ impl Root {
     }
 
     fn configure(&mut self, policy: Policy) -> Result<(), HostError> {
-        stats::define()?;
-        host::set_tick_period(FIRST_TICK)?;
-        let now = host::now()?;
+        let shadow = policy.mode() == Mode::Shadow;
+        let started = host::set_tick_period(FIRST_TICK).and_then(|()| host::now());
+        let now = match started {
+            Ok(now) => now,
+            // Nothing comes of the feed then, and nothing needs to: a SHADOW policy refuses for no reason.
+            Err(_) if shadow => Moment::default(),
+            Err(error) => return Err(error),
+        };
         self.plugin = Some(vm::with(|vm| vm.join(self.id, policy, now)));
-        Ok(())
+        started.map(drop)
     }
 
     fn tick(&mut self) -> Result<(), HostError> {
@@ -64,32 +71,47 @@ impl Root {
             Step::Open => self.open(now)?,
             Step::Ping { stream, ping } => send(stream, Outgoing::Ping(ping))?,
             Step::Cancel { stream } => {
-                host::log(
-                    LogLevel::Warn,
-                    "scimesh: the feeder is silent; reconnecting",
-                );
+                let line = "the feeder is silent; reconnecting";
+                logs::write(Subject::Stream, LogLevel::Warn, line);
                 host::cancel_grpc_stream(stream);
             }
         }
+        if let Some((stream, report)) = vm::with(|vm| vm.report(self.id, now)) {
+            send(stream, report)?;
+        }
         request::settle(self.id, now);
-        vm::with(|vm| match vm.led_by(self.id) {
-            Some(feed) => stats::show(feed, now),
-            None => Ok(()),
-        })
+        vm::with(|vm| stats::tick(vm, now))
     }
 
-    /// Works in some of what has changed, and ticks as often as that needs.
-    fn settle(&mut self) -> Result<(), HostError> {
-        let settled = vm::with(|vm| vm.settle(self.id));
-        let tick = if settled.more { BUSY_TICK } else { TICK };
+    /// Works in some of what has changed.
+    fn settle(&self) -> Result<(), HostError> {
+        match vm::with(|vm| vm.settle(self.id)) {
+            Some((stream, answer)) => self.answer(stream, answer),
+            None => Ok(()),
+        }
+    }
+
+    /// Ticks as often as what is left to do needs.
+    fn pace(&mut self) -> Result<(), HostError> {
+        let busy = vm::with(|vm| vm.is_busy(self.id));
+        let tick = if busy { BUSY_TICK } else { TICK };
         if self.tick != Some(tick) {
             host::set_tick_period(tick)?;
             self.tick = Some(tick);
         }
-        match settled.answer {
-            Some((stream, answer)) => send(stream, answer),
-            None => Ok(()),
+        Ok(())
+    }
+
+    /// Answers the feeder, and notes how long an update took if it is one's acknowledgement.
+    fn answer(&self, stream: u32, answer: Outgoing) -> Result<(), HostError> {
+        if let Outgoing::Ack(_) = answer {
+            let now = host::now()?;
+            vm::with(|vm| match vm.led_by(self.id) {
+                Some(feed) => stats::applied(feed, now),
+                None => Ok(()),
+            })?;
         }
+        send(stream, answer)
     }
 
     fn open(&self, now: Moment) -> Result<(), HostError> {
@@ -114,8 +136,8 @@ impl Root {
             Err(_) => {
                 let missing = !host::cluster_exists(&target.cluster);
                 if vm::with(|vm| vm.failed(self.id, missing, now)) && missing {
-                    let line = format!("scimesh: Envoy has no cluster {:?}", target.cluster);
-                    host::log(LogLevel::Error, &line);
+                    let line = format!("Envoy has no cluster {:?}", target.cluster);
+                    logs::write(Subject::Stream, LogLevel::Error, &line);
                 }
             }
         }
@@ -127,15 +149,11 @@ impl Root {
         let message = host::grpc_message(size)?;
         let answer = vm::with(|vm| vm.receive(self.id, stream, message, now));
         if let Some(Outgoing::Nack(nack)) = &answer {
-            let line = format!(
-                "scimesh: update refused: {:?}: {}",
-                nack.reason(),
-                nack.detail
-            );
-            host::log(LogLevel::Warn, &line);
+            let line = format!("update refused: {:?}: {}", nack.reason(), nack.detail);
+            logs::write(Subject::Update, LogLevel::Warn, &line);
         }
         if let Some(answer) = answer {
-            send(stream, answer)?;
+            self.answer(stream, answer)?;
         }
         self.settle()?;
         request::settle(self.id, now);
@@ -148,8 +166,8 @@ impl Root {
         let now = host::now()?;
         if vm::with(|vm| vm.closed(self.id, stream, now)) {
             let message = String::from_utf8_lossy(&message);
-            let line = format!("scimesh: the feed ended with gRPC status {status}: {message:.200}");
-            host::log(LogLevel::Warn, &line);
+            let line = format!("the feed ended with gRPC status {status}: {message:.200}");
+            logs::write(Subject::Stream, LogLevel::Warn, &line);
         }
         Ok(())
     }
@@ -158,6 +176,7 @@ impl Root {
 impl Context for Root {
     fn on_grpc_stream_message(&mut self, stream: u32, size: usize) {
         report(self.receive(stream, size));
+        report(self.pace());
     }
 
     fn on_grpc_stream_close(&mut self, stream: u32, status: u32) {
@@ -192,6 +211,9 @@ impl RootContext for Root {
 
     fn on_tick(&mut self) {
         report(self.tick());
+        // Whatever went wrong with the feed: what must end does.
+        report(host::now().map(|now| cut::settle(self.id, now)));
+        report(self.pace());
     }
 
     fn create_http_context(&self, id: u32) -> Option<Box<dyn HttpContext>> {
@@ -205,7 +227,10 @@ impl RootContext for Root {
 
 impl Drop for Root {
     fn drop(&mut self) {
-        vm::with(|vm| vm.leave(self.id));
+        report(vm::with(|vm| {
+            vm.leave(self.id);
+            stats::root_left(vm)
+        }));
     }
 }
 
@@ -233,7 +258,7 @@ fn node() -> Node {
 
 fn report(result: Result<(), HostError>) {
     if let Err(error) = result {
-        host::log(LogLevel::Error, &format!("scimesh: {error}"));
+        logs::write(Subject::Host, LogLevel::Error, &error.to_string());
     }
 }
 

@@ -58,6 +58,8 @@ pub(crate) struct Session {
     back_off: Duration,
     next_ping: u64,
     jitter: Jitter,
+    /// When the first piece came of the last update.
+    updated_from: Option<Moment>,
 }
 
 #[derive(Debug)]
@@ -99,6 +101,7 @@ impl Session {
             back_off: FIRST_BACK_OFF,
             next_ping: 0,
             jitter: Jitter(seed),
+            updated_from: None,
         }
     }
 
@@ -108,6 +111,11 @@ impl Session {
             State::Down(_) => None,
             State::Up(stream) => Some(stream.id),
         }
+    }
+
+    /// When the first piece of an update came: until the next one begins, of the one that was acknowledged last.
+    pub(crate) fn updated_from(&self) -> Option<Moment> {
+        self.updated_from
     }
 
     /// What is due now.
@@ -189,6 +197,9 @@ impl Session {
         let kind = Kind::of(&message);
         if stream.skipping && kind == Kind::Continues {
             return None;
+        }
+        if kind == Kind::Starts {
+            self.updated_from = Some(now);
         }
         let mut floor = highest.floor(&stream.floor);
         match replica.receive(message, &mut floor) {

@@ -12,14 +12,19 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use prost::Message;
-use scimesh_engine::{Feed as Target, Lease, Moment, Policy};
+use scimesh_engine::{Claims, Decision, Feed as Target, Grant, Lease, Moment, Policy, Subject};
 use scimesh_proto::replica::{HighWater, Replica};
 use scimesh_proto::snapshot::Snapshot;
 use scimesh_proto::wire::v1::filter_message::Message as Outgoing;
 use scimesh_proto::wire::v1::{FeederMessage, Node};
 
 use crate::hold::Holds;
+use crate::open::{Cut, Open};
+use crate::record::Record;
+use crate::seen::Seen;
 use crate::session::{Pace, Session, Step, elapsed};
+use crate::shadow::Sampled;
+use crate::stats::Places;
 
 /// The verdict of a policy without a name.
 const VERDICT: &str = "scimesh_verdict";
@@ -41,6 +46,10 @@ pub(crate) struct Plugin {
     pub(crate) verdict: String,
     /// How many of its requests wait.
     pub(crate) held: Cell<usize>,
+    /// Its counters.
+    pub(crate) places: Places,
+    /// What its requests say of themselves in the access log.
+    pub(crate) record: Record,
     feed: u32,
     joined: Moment,
 }
@@ -55,6 +64,8 @@ pub(crate) struct Vm {
     /// By cluster.
     high_water: BTreeMap<String, HighWater>,
     pub(crate) holds: Holds,
+    /// Of what SHADOW would have refused.
+    log: Sampled,
 }
 
 /// The content of one scope, and the stream that keeps it current.
@@ -63,19 +74,13 @@ pub(crate) struct Feed {
     replica: Replica,
     lease: Lease,
     session: Session,
+    seen: Seen,
     /// Those who ask for it, the oldest first: the stream is its.
     members: Vec<Member>,
+    /// The requests that were let in by its content, under any of their policies.
+    open: Open,
     /// Envoy knows no such cluster.
     cluster_missing: bool,
-}
-
-/// What working changes in has led to.
-#[derive(Default)]
-pub(crate) struct Settled {
-    /// What to send, and on which stream.
-    pub(crate) answer: Option<(u32, Outgoing)>,
-    /// There is more to work in.
-    pub(crate) more: bool,
 }
 
 struct Member {
@@ -98,9 +103,29 @@ impl Feed {
         &self.lease
     }
 
+    /// How many of the requests that its content has let in are open.
+    pub(crate) fn open(&self) -> usize {
+        self.open.len()
+    }
+
     /// Bytes of memory that the content takes, and may take.
     pub(crate) fn memory(&self) -> (u64, u64) {
         (self.replica.bytes(), self.replica.limit())
+    }
+
+    /// Whose directory it is.
+    pub(crate) fn tenant(&self) -> &str {
+        self.replica.scope().tenant()
+    }
+
+    /// Whether it has a stream.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.session.stream().is_some()
+    }
+
+    /// When the first piece had come of the update that was acknowledged last.
+    pub(crate) fn updated_from(&self) -> Option<Moment> {
+        self.session.updated_from()
     }
 
     pub(crate) fn cluster_missing(&self) -> bool {
@@ -115,6 +140,11 @@ impl Feed {
         };
         let there = elapsed(plugin.joined, now);
         age < plugin.policy.min_staleness() || age <= there || there >= plugin.policy.hold().timeout
+    }
+
+    /// What was applied concerns who is open.
+    fn tell(&mut self) {
+        self.open.touched(&self.replica.take_touched());
     }
 
     fn is_led_by(&self, root: u32) -> bool {
@@ -152,7 +182,9 @@ impl Vm {
                     replica: Replica::new(policy.scope().clone(), policy.feed().max_memory),
                     lease: Lease::default(),
                     session: Session::new(self.random.hash_one(self.last_feed)),
+                    seen: Seen::default(),
                     members: Vec::new(),
+                    open: Open::default(),
                     cluster_missing: false,
                 };
                 self.feeds.insert(self.last_feed, feed);
@@ -171,8 +203,10 @@ impl Vm {
                 None => VERDICT.to_owned(),
                 Some(name) => format!("{VERDICT}_{name}"),
             },
+            record: Record::of(policy.name()),
             policy,
             held: Cell::default(),
+            places: Places::default(),
             feed: id,
             joined: now,
         })
@@ -188,6 +222,11 @@ impl Vm {
             feed.members.retain(|member| member.root != root);
         }
         self.feeds.retain(|_, feed| !feed.members.is_empty());
+    }
+
+    /// All feeds, in no order that means anything.
+    pub(crate) fn feeds(&self) -> impl Iterator<Item = &Feed> {
+        self.feeds.values()
     }
 
     /// Where a policy's content comes from.
@@ -280,15 +319,16 @@ impl Vm {
             .or_default();
         // Bytes that are no message become an empty one, which is rejected as malformed.
         let message = FeederMessage::decode(prost::bytes::Bytes::from(message)).ok();
-        feed.session
-            .receive(message, &mut feed.replica, highest, &mut feed.lease, now)
+        let answer =
+            feed.session
+                .receive(message, &mut feed.replica, highest, &mut feed.lease, now);
+        feed.tell();
+        answer
     }
 
-    /// Works in some of what has changed. Returns the answer to an update that waited for this, and whether there is more to do.
-    pub(crate) fn settle(&mut self, root: u32) -> Settled {
-        let Some(feed) = self.feeds.values_mut().find(|feed| feed.is_led_by(root)) else {
-            return Settled::default();
-        };
+    /// Works in some of what has changed. Returns the answer to an update that waited for this, and the stream to send it on.
+    pub(crate) fn settle(&mut self, root: u32) -> Option<(u32, Outgoing)> {
+        let feed = self.feeds.values_mut().find(|feed| feed.is_led_by(root))?;
         let highest = self
             .high_water
             .entry(feed.target.cluster.clone())
@@ -296,10 +336,106 @@ impl Vm {
         let answer = feed
             .session
             .settle(&mut feed.replica, highest, &mut feed.lease);
-        Settled {
-            answer: feed.session.stream().zip(answer),
-            more: !feed.replica.is_settled(),
+        feed.tell();
+        feed.session.stream().zip(answer)
+    }
+
+    /// Whether there is more to do than can wait for the next tick.
+    pub(crate) fn is_busy(&self, root: u32) -> bool {
+        self.led_by(root)
+            .is_some_and(|feed| !feed.replica.is_settled() || feed.open.is_busy())
+    }
+
+    /// A request goes on: if what it was let in by can be lost, it is remembered until it [ends](Self::end).
+    pub(crate) fn admit(
+        &mut self,
+        context: u32,
+        plugin: &Rc<Plugin>,
+        decision: Decision,
+        grpc: bool,
+        now: Moment,
+    ) {
+        let Some(feed) = self.feeds.get_mut(&plugin.feed) else {
+            return;
+        };
+        if let Some(grant) = Grant::of(&plugin.policy, feed.replica.snapshot(), decision) {
+            feed.open.admit(context, plugin.clone(), grant, grpc, now);
         }
+    }
+
+    /// A decision of `plugin` has looked at this subject, whose token can say by `groups` what it lists in a claim.
+    pub(crate) fn compare(
+        &mut self,
+        plugin: &Plugin,
+        subject: &Subject,
+        now: Moment,
+        groups: impl FnOnce(&str) -> Option<Vec<Vec<u8>>>,
+    ) {
+        if let Some(feed) = self.feeds.get_mut(&plugin.feed)
+            && let Some(snapshot) = feed.replica.snapshot()
+        {
+            feed.seen.compare(snapshot, subject, now, groups);
+        }
+    }
+
+    /// Takes down what SHADOW would have refused of a request. Returns the line to log, if it is time for one.
+    pub(crate) fn would_refuse(
+        &mut self,
+        plugin: &Plugin,
+        decision: &Decision,
+        now: Moment,
+    ) -> Option<String> {
+        if let Some(feed) = self.feeds.get_mut(&plugin.feed) {
+            feed.seen.refused(&plugin.policy, decision);
+        }
+        self.log.line(&plugin.policy, decision, now)
+    }
+
+    /// What is to be reported on this root context's stream, and which that is.
+    pub(crate) fn report(&mut self, root: u32, now: Moment) -> Option<(u32, Outgoing)> {
+        let feed = self.led_by_mut(root)?;
+        let stream = feed.session.stream()?;
+        let report = feed.seen.report(now)?;
+        Some((stream, Outgoing::Report(report)))
+    }
+
+    /// A request has ended.
+    pub(crate) fn end(&mut self, context: u32, plugin: &Plugin) {
+        if let Some(feed) = self.feeds.get_mut(&plugin.feed) {
+            feed.open.end(context);
+        }
+    }
+
+    /// Looks after the open requests of this root context's feed. Returns those whose token's end is to be [`read`](Self::read).
+    pub(crate) fn watch(&mut self, root: u32, now: Moment) -> Vec<u32> {
+        let Some(feed) = self.led_by_mut(root) else {
+            return Vec::new();
+        };
+        let smallest = feed.members.iter().map(|member| member.smallest).min();
+        feed.open
+            .tick(&feed.lease, smallest.unwrap_or_default(), now);
+        feed.open.unread()
+    }
+
+    /// What the token of an open request says of its end.
+    pub(crate) fn read(
+        &mut self,
+        root: u32,
+        context: u32,
+        token: Option<&dyn Claims>,
+        now: Moment,
+    ) {
+        if let Some(feed) = self.led_by_mut(root) {
+            feed.open.read(context, token, now);
+        }
+    }
+
+    /// Those of this root context's feed that must end now; they are not remembered any more.
+    pub(crate) fn cut(&mut self, root: u32) -> Vec<Cut> {
+        let Some(feed) = self.led_by_mut(root) else {
+            return Vec::new();
+        };
+        feed.open.cut(feed.replica.snapshot())
     }
 
     /// The waiting requests that can be answered now.

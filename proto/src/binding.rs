@@ -173,6 +173,18 @@ impl Binding {
         }
     }
 
+    /// Whether it names by the same as another one whom that names: at most where tokens list groups is not the same.
+    pub fn names_like(&self, other: &Binding) -> bool {
+        let named = |binding: &Binding| {
+            let mut binding = binding.clone();
+            if let Source::Token { groups, .. } = &mut binding.source {
+                *groups = None;
+            }
+            binding
+        };
+        named(self) == named(other)
+    }
+
     /// The issuer whose tokens it is for, if it is for tokens.
     pub fn issuer(&self) -> Option<&str> {
         match &self.source {

@@ -8,7 +8,7 @@ use crate::position::Position;
 use crate::scope::Scope;
 use crate::snapshot::delta::Delta;
 use crate::snapshot::parts::PartReader;
-use crate::snapshot::{Snapshot, TermState};
+use crate::snapshot::{Snapshot, TermState, Touched};
 use crate::wire::v1::feeder_message::Message;
 use crate::wire::v1::nack::Reason;
 use crate::wire::{FORMAT, Malformed, v1};
@@ -178,6 +178,7 @@ pub struct Replica {
     loading: Option<Loading>,
     /// Bytes of memory for content at most, what is being taken in included.
     limit: u64,
+    touched: Touched,
 }
 
 impl Replica {
@@ -188,6 +189,7 @@ impl Replica {
             held: None,
             loading: None,
             limit,
+            touched: Touched::default(),
         }
     }
 
@@ -211,6 +213,11 @@ impl Replica {
     /// The content, once there is one.
     pub fn snapshot(&self) -> Option<&Snapshot> {
         self.held.as_ref()
+    }
+
+    /// Whose standing the updates that were applied since the last call may have changed.
+    pub fn take_touched(&mut self) -> Touched {
+        std::mem::take(&mut self.touched)
     }
 
     /// Drops an update of which not all has come: its stream is gone.
@@ -243,11 +250,13 @@ impl Replica {
                     held.forget(delta);
                     return None;
                 }
+                let touched = held.touched_by(&delta);
                 if let Some(delta) = held.make(delta) {
                     let kind = Kind::Verified(delta);
                     self.loading = Some(Loading { kind, expected });
                     return None;
                 }
+                self.touched.add(touched);
                 highest.raise(position);
                 Some(position)
             }
@@ -428,13 +437,16 @@ impl Replica {
             (Some(Kind::Snapshot(mut snapshot, reader)), held) => {
                 snapshot.finish(&reader);
                 *held = Some(*snapshot);
+                self.touched = Touched::All;
             }
             (Some(Kind::Delta(delta)), Some(held)) => {
+                let touched = held.touched_by(&delta);
                 if let Some(delta) = held.make(delta) {
                     let kind = Kind::Verified(delta);
                     self.loading = Some(Loading { kind, expected });
                     return Ok(Received::Waits);
                 }
+                self.touched.add(touched);
             }
             _ => return Err(without_start()),
         }

@@ -13,6 +13,7 @@ use crate::artifact;
 use crate::bootstrap::{Bootstrap, discovery_response, wasm};
 use crate::clocks::Clocks;
 use crate::eventually::eventually;
+use crate::exposition::{self, Series};
 use crate::process::Process;
 
 /// Worker threads of an Envoy, unless a story wants otherwise; each has its own VM.
@@ -229,6 +230,15 @@ impl Envoy {
             })
             .filter(|(name, _)| name.contains(part))
             .collect())
+    }
+
+    /// What it shows to Prometheus, of the filter: metrics whose names begin with `scimesh_`.
+    pub async fn prometheus(&self) -> Result<Vec<Series>> {
+        let url = format!("http://{}/stats/prometheus?filter=^wasmcustom", self.admin);
+        let page = reqwest::get(url).await?.error_for_status()?.text().await?;
+        let mut series = exposition::parse(&page)?;
+        series.retain(|series| series.name.starts_with("scimesh_"));
+        Ok(series)
     }
 
     /// SIGTERM; it has to end in good order.

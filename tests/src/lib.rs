@@ -9,6 +9,7 @@ pub mod clocks;
 pub mod company;
 pub mod envoy;
 pub mod eventually;
+pub mod exposition;
 pub mod feeder;
 pub mod frames;
 pub mod issuer;

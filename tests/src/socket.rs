@@ -42,6 +42,15 @@ impl Socket {
         Ok(())
     }
 
+    /// Waits until it is cut: its connection ends without a word of WebSocket's own.
+    pub async fn cut(&mut self) -> Result<()> {
+        let next = tokio::time::timeout(Duration::from_secs(20), self.stream.next());
+        match next.await.context("it is still open")? {
+            None | Some(Err(_)) => Ok(()),
+            Some(Ok(message)) => bail!("{message:?} on a socket that should be cut"),
+        }
+    }
+
     /// Closes it, and waits until the other side has.
     pub async fn close(mut self) -> Result<()> {
         self.stream.close(None).await?;

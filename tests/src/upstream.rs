@@ -33,7 +33,8 @@ pub struct Arrival {
 }
 
 /// A running service: `/stream` sends a line every 20 ms for ever, `/socket` is a WebSocket that sends back what it gets,
-/// every other path answers 200; `/trailers` when the request has ended.
+/// `/echo` sends back the body as it comes, `/silence` never answers, every other path answers 200; `/trailers` when the request has
+/// ended.
 pub struct Upstream {
     address: SocketAddr,
     arrivals: Arrivals,
@@ -46,6 +47,8 @@ impl Upstream {
         let arrivals = Arrivals::default();
         let router = Router::new()
             .route("/stream", get(endless))
+            .route("/echo", any(back))
+            .route("/silence", any(silence))
             .route("/trailers", any(whole))
             .route("/socket", get(socket))
             .fallback(any(hello))
@@ -122,6 +125,18 @@ async fn endless(State(arrivals): State<Arrivals>, request: Request) -> Response
         Some((Ok::<_, Infallible>(Bytes::from(format!("{n}\n"))), n + 1))
     });
     Response::new(Body::from_stream(lines))
+}
+
+async fn back(State(arrivals): State<Arrivals>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    note(&arrivals, &head, HeaderMap::new());
+    Response::new(body)
+}
+
+async fn silence(State(arrivals): State<Arrivals>, request: Request) -> Response {
+    let (head, _) = request.into_parts();
+    note(&arrivals, &head, HeaderMap::new());
+    std::future::pending().await
 }
 
 async fn socket(upgrade: WebSocketUpgrade) -> Response {

@@ -5,6 +5,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use scimesh_tests::mesh::{Mesh, PATIENCE, payments_policy, with};
 use serde_json::{Value, json};
+use tonic::transport::Channel;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 /// The shortest lease that a policy may ask for.
 const LEASE: Duration = Duration::from_secs(5);
@@ -34,6 +38,16 @@ async fn ready(mesh: &Mesh) -> Result<(u16, String)> {
     let url = format!("http://{}/readyz", mesh.feeder.admin_address());
     let answer = reqwest::get(url).await?;
     Ok((answer.status().as_u16(), answer.text().await?))
+}
+
+/// What gRPC's health service on the feed's port says of the feed: what a mesh or a kubelet asks.
+async fn health(mesh: &Mesh) -> Result<ServingStatus> {
+    let address = format!("http://{}", mesh.feeder.feed_address());
+    let channel = Channel::from_shared(address)?.connect_lazy();
+    let service = "scimesh.feed.v1.Feed".to_owned();
+    let asked = HealthCheckRequest { service };
+    let answer = HealthClient::new(channel).check(asked).await?;
+    Ok(answer.into_inner().status())
 }
 
 /// For longer than a lease that is not renewed.
@@ -121,6 +135,7 @@ async fn an_old_copy_that_was_written_on_renews_no_lease_until_it_is_accepted() 
         mesh.acme.scim.create_user(&name, &name).await?;
     }
     assert_eq!(ready(&mesh).await?.0, 200);
+    assert_eq!(health(&mesh).await?, ServingStatus::Serving);
     mesh.envoy.process().resume()?;
 
     let start = Instant::now();
@@ -137,15 +152,18 @@ async fn an_old_copy_that_was_written_on_renews_no_lease_until_it_is_accepted() 
     }
     let (_, why) = ready(&mesh).await?;
     assert!(why.contains("old copy"), "{why}");
+    assert_eq!(health(&mesh).await?, ServingStatus::NotServing);
     mesh.feeder.stop().await?;
     mesh.envoy.process().pause()?;
     mesh.feeder.start_unready().await?;
     assert_eq!(ready(&mesh).await?.0, 503, "a restart forgets");
+    assert_eq!(health(&mesh).await?, ServingStatus::NotServing);
     mesh.envoy.process().resume()?;
 
     mesh.feeder.stop().await?;
     mesh.feeder.run(&["restore", "--accept-rollback"]).await?;
     mesh.feeder.start().await?;
+    assert_eq!(health(&mesh).await?, ServingStatus::Serving);
     // What was lost is lost: that is what was accepted.
     mesh.await_status("/payments", Some(&alices), 200).await?;
     goes_on(&mesh, &alices).await?;

@@ -19,13 +19,13 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// One moment on both clocks, so that all times of an answer fit together.
 #[derive(Debug, Clone, Copy)]
-struct Now {
-    instant: Instant,
+pub(super) struct Now {
+    pub(super) instant: Instant,
     wall: Timestamp,
 }
 
 impl Now {
-    fn read() -> Now {
+    pub(super) fn read() -> Now {
         Now {
             instant: Instant::now(),
             wall: Timestamp::now(),
@@ -33,7 +33,7 @@ impl Now {
     }
 
     /// A moment that is ahead, or past.
-    fn text(self, moment: Instant) -> String {
+    pub(super) fn text(self, moment: Instant) -> String {
         let ahead = moment.saturating_duration_since(self.instant);
         let ago = self.instant.saturating_duration_since(moment);
         let signed = |span| SignedDuration::try_from(span).unwrap_or_default();

@@ -31,7 +31,8 @@ pub fn reconcile(
             let voucher = held.voucher();
             let mut forms = wanted.bindings.iter();
             let same_voucher = forms.find(|form| form.0.voucher() == voucher);
-            if same_voucher.is_some_and(|form| form.0 == held) {
+            // One that names the same takes its place without anybody's being named by nothing in between.
+            if same_voucher.is_some_and(|form| form.0.names_like(&held)) {
                 continue;
             }
             draft.remove_binding(name, &voucher)?;
@@ -132,7 +133,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::directory::{Directory, Keys};
+    use crate::directory::{Directory, Keys, Touched};
     use scimesh_proto::binding::Source;
     use scimesh_proto::digest::Key;
     use scimesh_proto::position::History;
@@ -210,6 +211,35 @@ mod tests {
             3,
             "a changed binding is one change: {changes:?}"
         );
+    }
+
+    #[test]
+    fn where_tokens_list_groups_is_set_and_taken_back_and_nobody_is_named_otherwise() {
+        let plain = "tenants: {a: {bindings: [{issuer: i}]}}";
+        let listing =
+            "tenants: {a: {bindings: [{issuer: i, groupsClaim: g, groupsClaimIs: externalId}]}}";
+        let (first, _) = apply(&empty(), plain, false);
+        let (second, changes) = apply(&first, listing, false);
+        let [Change::BindingSet { tenant, binding }] = changes.as_slice() else {
+            panic!("{changes:?}");
+        };
+        let held = second.tenant(tenant).unwrap().bindings().next();
+        assert_eq!(held, Some(&binding.0));
+        assert!(matches!(
+            &binding.0.source,
+            Source::Token {
+                groups: Some(_),
+                ..
+            }
+        ));
+        assert_eq!(apply(&second, listing, true).1, [], "applied again");
+        let (third, changes) = apply(&second, plain, false);
+        assert_eq!(changes.len(), 1);
+        for directory in [&second, &third] {
+            let logged = directory.changes_since(directory.revision() - 1).unwrap();
+            let touched: Vec<_> = logged.iter().flat_map(|change| &change.touched).collect();
+            assert_eq!(touched, [&("a".into(), Touched::GroupsClaim)]);
+        }
     }
 
     fn extensions_of(directory: &Directory, tenant: &str) -> Vec<String> {

@@ -12,7 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 use scimesh_proto::binding::{Attribute, Binding, Pin, Source, Voucher};
 
 use super::brakes::{self, Brakes};
+use super::drift::{self, Drift};
 use super::explanation::{Explain, ExplainToken};
+use super::shadow::{self, Shadow};
 use super::status::{Status, WhoApplied};
 use super::wire::{self, Command};
 use super::{dump, explain, fleet, reconcile};
@@ -114,6 +116,8 @@ pub(crate) fn router(
     Router::new()
         .route(Status::PATH, post(fleet::status))
         .route(WhoApplied::PATH, post(fleet::who_applied))
+        .route(Drift::PATH, post(drift::drift))
+        .route(Shadow::PATH, post(shadow::shadow))
         .route(wire::CreateTenant::PATH, post(create_tenant))
         .route(wire::ListTenants::PATH, post(list_tenants))
         .route(wire::DeleteTenant::PATH, post(delete_tenant))
@@ -501,11 +505,11 @@ async fn explain_token(ledger: State<Ledger>, asked: Asked<ExplainToken>) -> Don
 }
 
 /// Reads in the directory for as long as it takes, off the threads that serve streams.
-async fn aside<T: Send + 'static>(
-    read: impl FnOnce() -> Result<T, explain::Unexplained> + Send + 'static,
+pub(super) async fn aside<T: Send + 'static, E: Into<Denied> + Send + 'static>(
+    read: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<Json<T>, Denied> {
     match tokio::task::spawn_blocking(read).await {
-        Ok(answer) => Ok(Json(answer?)),
+        Ok(answer) => answer.map(Json).map_err(Into::into),
         Err(error) => Err(Denied(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())),
     }
 }

@@ -2,13 +2,15 @@
 
 use clap::builder::{BoolishValueParser, NonEmptyStringValueParser};
 use clap::{Args, Subcommand};
-use scimesh_proto::binding::{Attribute, Binding, Pin, Source};
+use scimesh_proto::binding::{Attribute, Binding, GroupName, GroupsClaim, Pin, Source};
 
 use super::TenantArg;
 use super::output::{OutputArg, line};
 use crate::admin::client::Client;
 use crate::admin::wire::{ListBindings, RemoveBindings, SetBinding};
-use crate::config::{BindingForm, DEFAULT_ATTRIBUTE, DEFAULT_CLAIM, PinForm, unknown_attribute};
+use crate::config::{
+    BindingForm, DEFAULT_ATTRIBUTE, DEFAULT_CLAIM, PinForm, unknown_attribute, unknown_group_name,
+};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum BindingCommand {
@@ -61,7 +63,7 @@ pub(super) struct SourceArgs {
     #[arg(long, env = "SCIMESH_ISSUER", value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     issuer: Option<String>,
     /// The trust domain of workloads, such as cluster.local: the user is named by the whole SPIFFE id
-    #[arg(long, env = "SCIMESH_TRUST_DOMAIN", value_name = "NAME", conflicts_with_all = ["issuer", "claim", "pin", "ignore_case"])]
+    #[arg(long, env = "SCIMESH_TRUST_DOMAIN", value_name = "NAME", conflicts_with_all = ["issuer", "claim", "pin", "ignore_case", "groups_claim", "groups_claim_is"])]
     trust_domain: Option<String>,
 }
 
@@ -82,6 +84,12 @@ pub(super) struct NamesArgs {
     /// A claim that must have this value too, where tenants share an issuer
     #[arg(long, env = "SCIMESH_PIN", value_name = "CLAIM=VALUE", value_parser = pin, requires = "issuer")]
     pin: Option<PinForm>,
+    /// The claim in which tokens list groups, for `scimesh drift` to tell where they differ from the directory; decides nothing
+    #[arg(long, env = "SCIMESH_GROUPS_CLAIM", value_name = "CLAIM", value_parser = NonEmptyStringValueParser::new(), requires_all = ["issuer", "groups_claim_is"])]
+    groups_claim: Option<String>,
+    /// What it lists groups by: displayName or externalId
+    #[arg(long, env = "SCIMESH_GROUPS_CLAIM_IS", value_name = "ATTRIBUTE", value_parser = group_name, requires_all = ["issuer", "groups_claim"])]
+    groups_claim_is: Option<GroupName>,
 }
 
 impl NamesArgs {
@@ -90,7 +98,10 @@ impl NamesArgs {
             issuer,
             claim: self.claim,
             pin: self.pin.map(Pin::from),
-            groups: None,
+            groups: self
+                .groups_claim
+                .zip(self.groups_claim_is)
+                .map(|(claim, is)| GroupsClaim { claim, is }),
         };
         checked(source, self.attribute, self.ignore_case)
     }
@@ -172,28 +183,35 @@ impl BindingCommand {
                         pin: which.pin,
                     })
                     .await?;
-                output
-                    .output
-                    .rows(&rows, ["OF", "CLAIM", "ATTRIBUTE", "PIN"], |row| {
+                output.output.rows(
+                    &rows,
+                    ["OF", "CLAIM", "ATTRIBUTE", "PIN", "GROUPS"],
+                    |row| {
                         let BindingForm(binding) = row;
                         let attribute = attribute_text(binding);
                         match &binding.source {
                             Source::Token {
-                                issuer, claim, pin, ..
+                                issuer,
+                                claim,
+                                pin,
+                                groups,
                             } => [
                                 issuer.clone(),
                                 claim.clone(),
                                 attribute,
                                 pin.as_ref().map(pin_text).unwrap_or_default(),
+                                groups.as_ref().map(groups_text).unwrap_or_default(),
                             ],
                             Source::Workload { trust_domain } => [
                                 format!("spiffe://{trust_domain}"),
                                 String::new(),
                                 attribute,
                                 String::new(),
+                                String::new(),
                             ],
                         }
-                    })?;
+                    },
+                )?;
             }
             BindingCommand::Remove { tenant, which } => {
                 let tenant = tenant.tenant;
@@ -225,11 +243,18 @@ pub(super) fn describe(BindingForm(binding): &BindingForm) -> String {
     let attribute = attribute_text(binding);
     match &binding.source {
         Source::Token {
-            issuer, claim, pin, ..
+            issuer,
+            claim,
+            pin,
+            groups,
         } => {
             let pin = pin.as_ref().map(|pin| format!(" with {}", pin_text(pin)));
             let pin = pin.unwrap_or_default();
-            format!("claim {claim} of {issuer}{pin} names the user with that {attribute}")
+            let groups = groups.as_ref().map(|GroupsClaim { claim, is }| {
+                format!(", and claim {claim} lists groups by their {is}")
+            });
+            let groups = groups.unwrap_or_default();
+            format!("claim {claim} of {issuer}{pin} names the user with that {attribute}{groups}")
         }
         Source::Workload { trust_domain } => {
             format!("a SPIFFE id of {trust_domain} names the user with that {attribute}")
@@ -249,6 +274,10 @@ fn pin_text(pin: &Pin) -> String {
     format!("{}={}", pin.claim, pin.value)
 }
 
+fn groups_text(GroupsClaim { claim, is }: &GroupsClaim) -> String {
+    format!("{claim} by {is}")
+}
+
 fn pin(text: &str) -> Result<PinForm, String> {
     match text.split_once('=') {
         Some((claim, value)) if !claim.is_empty() && !value.is_empty() => Ok(PinForm {
@@ -261,4 +290,8 @@ fn pin(text: &str) -> Result<PinForm, String> {
 
 pub(super) fn attribute(text: &str) -> Result<Attribute, String> {
     Attribute::parse(text).ok_or_else(|| unknown_attribute(text))
+}
+
+fn group_name(text: &str) -> Result<GroupName, String> {
+    GroupName::parse(text).ok_or_else(|| unknown_group_name(text))
 }

@@ -4,16 +4,19 @@
 mod apply;
 mod backup;
 mod binding;
+mod drift;
 mod dump;
 mod explain;
 mod extension;
 mod freeze;
 mod hold;
 mod log;
+mod observed;
 mod output;
 mod policy;
 mod restore;
 mod serve;
+mod shadow;
 mod status;
 mod tenant;
 mod token;
@@ -54,6 +57,10 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Say how the feeder and every filter stand, or who has applied a revision
     Status(status::StatusArgs),
+    /// Say whose tokens claim groups that they are out of
+    Drift(drift::DriftArgs),
+    /// Say what SHADOW rules and policies would have refused, and whom
+    Shadow(shadow::ShadowArgs),
     /// Create, list and delete tenants: one for each connection of an identity provider
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
@@ -148,6 +155,8 @@ impl Cli {
                 Command::Extension(command) => command.run(&client).await?,
                 Command::Token(command) => command.run(&client).await?,
                 Command::Status(args) => args.run(&client).await?,
+                Command::Drift(args) => args.run(&client).await?,
+                Command::Shadow(args) => args.run(&client).await?,
                 Command::Dump(args) => args.run(&client).await?,
                 Command::Explain(args) => args.run(&client).await?,
                 Command::Apply(args) => args.run(&client).await?,

@@ -27,7 +27,13 @@ impl RestoreArgs {
         let owned = DataDir::own(data_dir)?;
         let restored = match &self.file {
             Some(file) => store::restore(owned.path(), file, self.replace)?,
-            None => store::accept_rollback(owned.path())?,
+            None => {
+                let accepted = store::accept_rollback(owned.path())?;
+                if !accepted.proved {
+                    line("no filter had proved that the database is an old copy")?;
+                }
+                accepted
+            }
         };
         Ok(report(&restored)?)
     }

@@ -1,6 +1,6 @@
 //! A binding as files, the command line and the administration socket write it.
 
-use scimesh_proto::binding::{Attribute, Binding, Pin, Source};
+use scimesh_proto::binding::{Attribute, Binding, GroupName, GroupsClaim, Pin, Source};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -31,6 +31,10 @@ struct Fields {
     ignore_case: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pin: Option<PinForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    groups_claim: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    groups_claim_is: Option<GroupNameForm>,
 }
 
 /// A [`Pin`] as it is written.
@@ -71,6 +75,27 @@ impl From<AttributeForm> for &'static str {
     }
 }
 
+/// A [`GroupName`] by its name.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
+struct GroupNameForm(GroupName);
+
+impl TryFrom<String> for GroupNameForm {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let is = GroupName::parse(&text)
+            .ok_or_else(|| format!("groupsClaimIs: {}", unknown_group_name(&text)))?;
+        Ok(GroupNameForm(is))
+    }
+}
+
+impl From<GroupNameForm> for &'static str {
+    fn from(form: GroupNameForm) -> Self {
+        form.0.as_str()
+    }
+}
+
 impl TryFrom<Fields> for BindingForm {
     type Error = String;
 
@@ -87,12 +112,26 @@ impl TryFrom<Fields> for BindingForm {
                     None => DEFAULT_CLAIM.to_owned(),
                 },
                 pin: fields.pin.map(Pin::from),
-                groups: None,
+                groups: match (fields.groups_claim, fields.groups_claim_is) {
+                    (None, None) => None,
+                    (Some(claim), Some(GroupNameForm(is))) => Some(GroupsClaim {
+                        claim: filled("groupsClaim", claim)?,
+                        is,
+                    }),
+                    (Some(_), None) => {
+                        return Err("groupsClaimIs is missing beside groupsClaim".to_owned());
+                    }
+                    (None, Some(_)) => {
+                        return Err("groupsClaim is missing beside groupsClaimIs".to_owned());
+                    }
+                },
             },
             (None, Some(trust_domain)) => {
                 let of_tokens = [
                     ("claim", fields.claim.is_some()),
                     ("pin", fields.pin.is_some()),
+                    ("groupsClaim", fields.groups_claim.is_some()),
+                    ("groupsClaimIs", fields.groups_claim_is.is_some()),
                 ];
                 if let Some((field, _)) = of_tokens.into_iter().find(|(_, there)| *there) {
                     return Err(format!("{field} means nothing beside trustDomain"));
@@ -121,14 +160,23 @@ impl From<BindingForm> for Fields {
             attribute: AttributeForm(binding.attribute),
             ignore_case: binding.ignore_case,
             pin: None,
+            groups_claim: None,
+            groups_claim_is: None,
         };
         match binding.source {
             Source::Token {
-                issuer, claim, pin, ..
+                issuer,
+                claim,
+                pin,
+                groups,
             } => {
                 fields.issuer = Some(issuer);
                 fields.claim = Some(claim);
                 fields.pin = pin.map(PinForm::from);
+                if let Some(GroupsClaim { claim, is }) = groups {
+                    fields.groups_claim = Some(claim);
+                    fields.groups_claim_is = Some(GroupNameForm(is));
+                }
             }
             Source::Workload { trust_domain } => fields.trust_domain = Some(trust_domain),
         }
@@ -174,6 +222,15 @@ pub fn unknown_attribute(text: &str) -> String {
     let known: Vec<&str> = Attribute::ALL.iter().map(|a| a.as_str()).collect();
     format!(
         "`{text}` is no attribute that a binding can refer to: use one of {}",
+        known.join(", ")
+    )
+}
+
+/// What to tell somebody who wrote this for what a token calls a group.
+pub fn unknown_group_name(text: &str) -> String {
+    let known: Vec<&str> = GroupName::ALL.iter().map(|is| is.as_str()).collect();
+    format!(
+        "`{text}` is nothing that tokens can list groups by: use one of {}",
         known.join(", ")
     )
 }

@@ -9,6 +9,8 @@
 //!       claim: oid                        # sub if absent
 //!       attribute: externalId             # externalId if absent; userName, id, emails.value
 //!       pin: { claim: tid, value: 4f1c }  # if tenants share the issuer
+//!       groupsClaim: groups               # where tokens list groups, to be compared with the directory
+//!       groupsClaimIs: displayName        # or externalId: by what
 //!     - trustDomain: cluster.local        # workloads, by their SPIFFE ids
 //!       attribute: externalId             # or userName
 //!     extensions:                         # as they are, if absent
@@ -30,7 +32,9 @@ use std::path::{Path, PathBuf};
 use scimesh_proto::binding::Voucher;
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub use binding::{BindingForm, DEFAULT_ATTRIBUTE, DEFAULT_CLAIM, PinForm, unknown_attribute};
+pub use binding::{
+    BindingForm, DEFAULT_ATTRIBUTE, DEFAULT_CLAIM, PinForm, unknown_attribute, unknown_group_name,
+};
 
 use crate::access::Rules;
 use crate::schema::{Kind, Schema};
@@ -201,7 +205,7 @@ mod tests {
 
     #[test]
     fn json_is_read_as_well_and_comes_back() {
-        let text = r#"{"tenants":{"corp":{"bindings":[{"issuer":"i","claim":"oid","attribute":"emails.value","ignoreCase":true,"pin":{"claim":"tid","value":"1"}},{"trustDomain":"cluster.local","attribute":"externalId"}]}}}"#;
+        let text = r#"{"tenants":{"corp":{"bindings":[{"issuer":"i","claim":"oid","attribute":"emails.value","ignoreCase":true,"pin":{"claim":"tid","value":"1"},"groupsClaim":"groups","groupsClaimIs":"externalId"},{"trustDomain":"cluster.local","attribute":"externalId"}]}}}"#;
         let desired = Desired::parse(text).unwrap();
         assert_eq!(serde_json::to_string(&desired).unwrap(), text);
     }
@@ -271,6 +275,36 @@ mod tests {
                 "tenants:\n  corp:\n    bindings:\n    - issuer: i\n      pin: { claim: tid }\n",
                 "line 5",
                 "value",
+            ),
+            (
+                "tenants:\n  corp:\n    bindings:\n    - issuer: i\n      groupsClaim: groups\n",
+                "line 4",
+                "groupsClaimIs is missing",
+            ),
+            (
+                "tenants:\n  corp:\n    bindings:\n    - issuer: i\n      groupsClaimIs: displayName\n",
+                "line 4",
+                "groupsClaim is missing",
+            ),
+            (
+                "tenants:\n  corp:\n    bindings:\n    - issuer: i\n      groupsClaim: ''\n      groupsClaimIs: displayName\n",
+                "line 4",
+                "groupsClaim must not be empty",
+            ),
+            (
+                "tenants:\n  corp:\n    bindings:\n    - issuer: i\n      groupsClaim: groups\n      groupsClaimIs: displayname\n",
+                "line 6",
+                "groupsClaimIs: `displayname`",
+            ),
+            (
+                "tenants:\n  corp:\n    bindings:\n    - trustDomain: td\n      groupsClaim: groups\n",
+                "line 4",
+                "groupsClaim means nothing beside trustDomain",
+            ),
+            (
+                "tenants:\n  corp:\n    bindings:\n    - trustDomain: td\n      groupsClaimIs: externalId\n",
+                "line 4",
+                "groupsClaimIs means nothing beside trustDomain",
             ),
             ("tenants: {}\nfeedAccess:\n", "line 2", "feedAccess"),
             (

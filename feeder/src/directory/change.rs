@@ -66,6 +66,8 @@ pub enum Touched {
         /// The text of every term before and after: `group:NAME`.
         terms: Vec<Arc<str>>,
     },
+    /// Where a binding's tokens list groups. Whom it names is the same.
+    GroupsClaim,
     /// Bindings came or went, or the tenant itself: all of its content may differ.
     Everything,
 }
@@ -77,7 +79,7 @@ impl Touched {
             Touched::User { names } => names.len(),
             Touched::Members { members, .. } => members.len(),
             Touched::Group { terms, .. } => terms.len(),
-            Touched::Everything => 1,
+            Touched::GroupsClaim | Touched::Everything => 1,
         }
     }
 }

@@ -16,10 +16,12 @@ pub struct Difference {
     pub entries: Vec<(SubjectDigest, Option<Arc<TermSet>>)>,
     /// Whether the states of terms may differ.
     pub terms: bool,
+    /// Whether the bindings may differ. They name whom they named.
+    pub bindings: bool,
 }
 
 impl Difference {
-    /// What differs between the two, of which `new` is the later one, and nothing else. All of it lies within `reach`, and both have the same bindings.
+    /// What differs between the two, of which `new` is the later one, and nothing else. All of it lies within `reach`, and the bindings of both name the same.
     /// `content` becomes that of `new`.
     pub fn between(
         old: &mut Resolved,
@@ -30,6 +32,7 @@ impl Difference {
         content.digest -= old.head();
         content.digest += new.head();
         let terms = old.states() != new.states();
+        let bindings = reach.bindings && old.bindings() != new.bindings();
         // Of each name that was touched: names that differ in case may mean one subject.
         let mut named = HashSet::new();
         let mut entries = Vec::new();
@@ -78,7 +81,11 @@ impl Difference {
                 }
             }
         }
-        Difference { entries, terms }
+        Difference {
+            entries,
+            terms,
+            bindings,
+        }
     }
 
     /// All that may differ from an earlier directory: everything within `reach`, whether it has changed or not.
@@ -99,18 +106,24 @@ impl Difference {
         Difference {
             entries: entries.into_iter().collect(),
             terms: reach.terms,
+            bindings: reach.bindings,
         }
     }
 
     /// One difference after the other, as one. Only the newest counts of what several touch.
     pub fn all<'a>(steps: impl IntoIterator<Item = &'a Difference>) -> Difference {
-        let mut terms = false;
+        let (mut terms, mut bindings) = (false, false);
         let mut entries = HashMap::new();
         for step in steps {
             terms |= step.terms;
+            bindings |= step.bindings;
             entries.extend(step.entries.iter().cloned());
         }
         let entries = entries.into_iter().collect();
-        Difference { entries, terms }
+        Difference {
+            entries,
+            terms,
+            bindings,
+        }
     }
 }

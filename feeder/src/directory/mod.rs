@@ -18,6 +18,7 @@ mod draft;
 mod entry;
 mod frozen;
 mod group;
+mod holders;
 mod holdings;
 mod index;
 mod loading;

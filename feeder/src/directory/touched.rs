@@ -19,7 +19,7 @@ use super::user::Slot;
 /// What of a scope's content may have changed.
 #[derive(Debug)]
 pub enum Touch {
-    /// All of it: the bindings changed.
+    /// All of it: the bindings changed, and whom they name.
     Everything,
     /// What is within this.
     Within(Reach),
@@ -36,6 +36,8 @@ pub struct Reach {
     groups: Vec<Slot>,
     /// Whether a group's terms changed, and so perhaps the state of one.
     pub(super) terms: bool,
+    /// Whether bindings changed, and yet name whom they named.
+    pub(super) bindings: bool,
 }
 
 impl Reach {
@@ -61,6 +63,7 @@ pub fn touched(resolved: &Resolved, changes: &[Arc<Change>]) -> Touch {
     for touched in of_tenant(resolved.scope().tenant(), changes) {
         match touched {
             Touched::Everything => return Touch::Everything,
+            Touched::GroupsClaim => reach.bindings = true,
             Touched::User { names } => reach.names.extend(names.iter().cloned()),
             Touched::Members { group, members } => {
                 edges.entry(*group).or_default().extend(members);
@@ -114,6 +117,10 @@ pub(crate) fn weight(
     for touched in of_tenant(tenant, changes) {
         let mut open: Vec<Slot> = match touched {
             Touched::Everything => return limit,
+            Touched::GroupsClaim => {
+                weight += 1;
+                Vec::new()
+            }
             Touched::User { .. } => {
                 weight += 1;
                 Vec::new()

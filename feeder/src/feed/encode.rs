@@ -1,8 +1,8 @@
-//! Snapshots and deltas as messages. Going out can't fail.
+//! Snapshots and deltas as messages, ready for the wire. Going out can't fail.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
+use hyper::body::Bytes;
 use scimesh_proto::digest::SubjectDigest;
 use scimesh_proto::scope::Scope;
 use scimesh_proto::snapshot::parts::PartWriter;
@@ -10,19 +10,38 @@ use scimesh_proto::snapshot::{TermSet, TermState};
 use scimesh_proto::wire::v1::feeder_message::Message;
 use scimesh_proto::wire::{FORMAT, PART_SUBJECTS, v1};
 
+use super::grpc::{PREFIX, framed};
 use crate::directory::{Content, Difference, Directory, Resolved};
 
-/// The pieces of one update, in order; a small one is one piece.
-pub(crate) type Pieces = Arc<[v1::FeederMessage]>;
+/// One update as it goes out to every stream, piece by piece; a small one is one piece.
+#[derive(Debug, Default)]
+pub(crate) struct Update {
+    pieces: Box<[Bytes]>,
+    is_delta: bool,
+}
 
-pub(super) fn message(message: Message) -> v1::FeederMessage {
-    v1::FeederMessage {
-        message: Some(message),
+impl Update {
+    pub(super) fn pieces(&self) -> &[Bytes] {
+        &self.pieces
+    }
+
+    pub(super) fn is_delta(&self) -> bool {
+        self.is_delta
+    }
+
+    /// Bytes on the wire, what gRPC puts before each message included.
+    pub(crate) fn wire_bytes(&self) -> usize {
+        self.pieces.iter().map(Bytes::len).sum()
+    }
+
+    /// Bytes of its messages.
+    pub(super) fn bytes(&self) -> usize {
+        self.wire_bytes() - PREFIX * self.pieces.len()
     }
 }
 
 /// The whole content of a scope, whose totals are `content`.
-pub(crate) fn snapshot(directory: &Directory, scope: &Scope, content: Content) -> Pieces {
+pub(crate) fn snapshot(directory: &Directory, scope: &Scope, content: Content) -> Update {
     let mut resolved = Resolved::new(directory, scope);
     let start = v1::Start {
         format: FORMAT,
@@ -57,7 +76,7 @@ pub(crate) fn snapshot(directory: &Directory, scope: &Scope, content: Content) -
             .filter_map(|(subject, number)| Some((*subject, sets.get(*number as usize)?)));
         writer.part(some, [])
     });
-    pieces(start, parts.collect(), content)
+    update(start, parts.collect(), content)
 }
 
 /// What a filter lacks that holds the content of revision `held`, from which this one differs. None if a snapshot is shorter.
@@ -67,7 +86,7 @@ pub(super) fn delta(
     content: Content,
     held: u64,
     difference: &Difference,
-) -> Option<Pieces> {
+) -> Option<Update> {
     if difference.entries.len() as u64 > content.entries.max(64) {
         return None;
     }
@@ -81,16 +100,16 @@ pub(super) fn delta(
     }
     changed.sort_unstable();
     removed.sort_unstable();
-    let terms = difference
-        .terms
-        .then(|| states(Resolved::new(directory, scope).states()));
+    let heads = (difference.terms || difference.bindings).then(|| Resolved::new(directory, scope));
+    let terms = heads.as_ref().filter(|_| difference.terms);
+    let bound = heads.as_ref().filter(|_| difference.bindings);
     let start = v1::Start {
         format: FORMAT,
         position: Some((&directory.position()).into()),
         from: Some(held),
         key: Default::default(),
-        bindings: None,
-        terms,
+        bindings: bound.map(bindings),
+        terms: terms.map(|resolved| states(resolved.states())),
         subjects: (changed.len() + removed.len()) as u64,
     };
     let mut writer = PartWriter::default();
@@ -103,10 +122,11 @@ pub(super) fn delta(
         parts.push(writer.part(some.iter().copied(), gone.iter().copied()));
         (changed, removed) = (others, stay);
     }
-    Some(pieces(start, parts, content))
+    Some(update(start, parts, content))
 }
 
-fn pieces(start: v1::Start, parts: Vec<v1::Part>, content: Content) -> Pieces {
+fn update(start: v1::Start, parts: Vec<v1::Part>, content: Content) -> Update {
+    let is_delta = start.from.is_some();
     let mut pieces: Vec<v1::Update> = parts
         .into_iter()
         .map(|part| v1::Update {
@@ -125,8 +145,11 @@ fn pieces(start: v1::Start, parts: Vec<v1::Part>, content: Content) -> Pieces {
             digest: content.digest.to_bytes().to_vec().into(),
         });
     }
-    let pieces = pieces.into_iter().map(Message::Update).map(message);
-    pieces.collect()
+    let pieces = pieces.into_iter().map(Message::Update).map(framed);
+    Update {
+        pieces: pieces.collect(),
+        is_delta,
+    }
 }
 
 fn bindings(resolved: &Resolved) -> v1::BindingList {

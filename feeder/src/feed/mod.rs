@@ -7,6 +7,7 @@
 mod access;
 mod admission;
 mod encode;
+mod grpc;
 mod limits;
 #[cfg(test)]
 mod model;
@@ -18,27 +19,26 @@ mod stream;
 pub(crate) use encode::snapshot as encode_snapshot;
 
 use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use futures::Stream;
+use http::request::Parts;
+use hyper::body::Bytes;
 use scimesh_proto::position::Position;
 use scimesh_proto::scope::Scope;
-use scimesh_proto::wire::v1;
-use scimesh_proto::wire::v1::feed_server::FeedServer;
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tonic::metadata::MetadataMap;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Code, Status};
 
 pub(crate) use access::Connection;
 pub use access::Refusal;
 use access::{Gate, Pass};
 use admission::Admission;
+pub use grpc::FeedServer;
+use grpc::Inbound;
 pub use limits::{Limit, Limits, Setting};
 pub use peer::{Caller, Certified, Peer, PeerMode, Unidentified, certified};
 use scope::Scopes;
@@ -49,9 +49,7 @@ use crate::directory::{Draft, Issued};
 use crate::fleet::Fleet;
 use crate::ledger::Ledger;
 use crate::metrics::FeedMetrics;
-
-/// Bytes of a filter's message at most: a hello with the longest scope.
-const MAX_INBOUND: usize = 2 << 20;
+use crate::observations::Observations;
 
 /// Snapshots under way at a time at most.
 const SNAPSHOTS: usize = 32;
@@ -72,6 +70,7 @@ struct Feed {
     /// Until it is stored, which may fail.
     rolled_back: AtomicBool,
     fleet: Fleet,
+    observations: Observations,
 }
 
 impl Feed {
@@ -86,6 +85,7 @@ impl Feed {
             admission: Admission::new(SNAPSHOTS),
             patience: Patience::default(),
             peers,
+            observations: Observations::new(metrics.reports.clone(), Instant::now()),
             metrics,
             rolled_back: AtomicBool::new(false),
             fleet,
@@ -195,8 +195,8 @@ impl FeedService {
     }
 
     /// What tonic serves.
-    pub fn server(&self) -> FeedServer<FeedService> {
-        FeedServer::new(self.clone()).max_decoding_message_size(MAX_INBOUND)
+    pub fn server(&self) -> FeedServer {
+        FeedServer(self.clone())
     }
 
     /// How many streams are open.
@@ -217,6 +217,11 @@ impl FeedService {
     /// Which filters follow, and what each has applied.
     pub(crate) fn fleet(&self) -> &Fleet {
         &self.feed.fleet
+    }
+
+    /// What they have seen, and did not decide by.
+    pub(crate) fn observations(&self) -> &Observations {
+        &self.feed.observations
     }
 
     /// Whether a filter has proved that this database is an old copy. No lease is renewed then.
@@ -268,26 +273,21 @@ impl FeedService {
         let entered = gate.enter(peer, || self.feed.rules());
         entered.map_err(|why| gate.refuse(&name, None, &why))
     }
-}
 
-#[tonic::async_trait]
-impl v1::feed_server::Feed for FeedService {
-    type StreamStream = Pin<Box<dyn Stream<Item = Result<v1::FeederMessage, Status>> + Send>>;
-
-    async fn stream(
+    /// Opens a stream, and serves it until it ends. The error is what is answered instead.
+    fn open(
         &self,
-        request: Request<Streaming<v1::FilterMessage>>,
-    ) -> Result<Response<Self::StreamStream>, Status> {
-        let caller = request.extensions().get::<Caller>();
-        let pass = self
-            .enter(caller, request.metadata())
-            .inspect_err(|status| {
-                self.feed.metrics.closed(status_word(status));
-            })?;
+        head: &Parts,
+        inbound: Inbound,
+    ) -> Result<mpsc::Receiver<Result<Bytes, Status>>, Status> {
+        let caller = head.extensions.get::<Caller>();
+        let metadata = MetadataMap::from_headers(head.headers.clone());
+        let pass = self.enter(caller, &metadata).inspect_err(|status| {
+            self.feed.metrics.closed(status_word(status));
+        })?;
         let (out, outbound) = mpsc::channel(OUTBOUND);
         let feed = self.feed.clone();
         let closing = self.closing.clone();
-        let inbound = request.into_inner();
         self.streams.spawn(async move {
             let ended = tokio::select! {
                 ended = stream::serve(&feed, &pass, inbound, &out) => ended,
@@ -301,7 +301,7 @@ impl v1::feed_server::Feed for FeedService {
                 let _ = out.try_send(Err(status));
             }
         });
-        Ok(Response::new(Box::pin(ReceiverStream::new(outbound))))
+        Ok(outbound)
     }
 }
 

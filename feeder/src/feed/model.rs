@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
-use scimesh_proto::binding::{Attribute, Binding, Source};
+use scimesh_proto::binding::{Attribute, Binding, GroupName, GroupsClaim, Source, Voucher};
 use scimesh_proto::digest::{Key, SubjectDigest};
 use scimesh_proto::position::History;
 use scimesh_proto::replica::{HighWater, Received, Replica};
@@ -15,6 +15,7 @@ use scimesh_proto::snapshot::{TermSet, TermState};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::grpc::unframed;
 use super::scope::Standing;
 use crate::directory::{
     Attributes, Directory, Draft, Keys, Member, MemberChange, Name, Person, Refused, Release,
@@ -83,6 +84,8 @@ enum Write {
     EndHolds(usize),
     /// The operator ends the hold of a name that somebody has lost.
     EndHold(usize),
+    /// The operator says where the tokens of an issuer list groups, or nowhere.
+    ListGroups(Option<u8>),
     /// The operator holds back whatever comes next.
     Freeze,
     /// And lets it go.
@@ -108,6 +111,7 @@ fn write() -> impl Strategy<Value = Write> {
         1 => (1..30_i64).prop_map(Write::Wait),
         1 => prop_oneof![Just(1), Just(1000)].prop_map(Write::EndHolds),
         1 => prop_oneof![Just(1), Just(3), Just(1000)].prop_map(Write::Sweep),
+        1 => prop::option::of(0..2_u8).prop_map(Write::ListGroups),
         1 => prop_oneof![Just(Write::Freeze), Just(Write::Unfreeze)],
     ]
 }
@@ -349,6 +353,17 @@ fn apply(draft: &mut Draft, write: &Write) -> Result<(), Refused> {
             for group in tenant.groups().step_by(2) {
                 draft.delete_group(TENANT, group.id)?;
             }
+        }
+        Write::ListGroups(which) => {
+            let voucher = Voucher::Issuer("https://a".to_owned());
+            let mut binding = tenant.binding(&voucher).unwrap().clone();
+            if let Source::Token { groups, .. } = &mut binding.source {
+                *groups = which.map(|which| GroupsClaim {
+                    claim: "groups".to_owned(),
+                    is: GroupName::ALL[usize::from(which)],
+                });
+            }
+            draft.set_binding(TENANT, binding)?;
         }
         Write::Freeze => {
             draft.freeze(TENANT)?;
@@ -731,8 +746,11 @@ impl Filter {
     async fn catch_up(&mut self, standing: &Arc<Standing>) -> Result<(), TestCaseError> {
         let held = self.replica.snapshot();
         let held = held.map(|snapshot| snapshot.position().revision);
-        for message in standing.update(held).await.iter() {
-            match self.replica.receive(message.clone(), &mut self.highest) {
+        for piece in standing.update(held).await.pieces() {
+            match self
+                .replica
+                .receive(unframed(piece.clone()), &mut self.highest)
+            {
                 Ok(Received::Part | Received::Applied(_)) => {}
                 other => prop_assert!(false, "{:?}", other),
             }
@@ -806,6 +824,9 @@ proptest! {
             for (filter, standing) in filters.iter_mut().zip([&closely, &loosely, &fresh]) {
                 runtime.block_on(filter.catch_up(standing))?;
                 prop_assert_eq!(&filter.content(content.0.len()), &content);
+                let bindings = published.tenant(TENANT).unwrap().bindings();
+                let held = filter.replica.snapshot().unwrap().bindings();
+                prop_assert_eq!(held.to_vec(), bindings.cloned().collect::<Vec<_>>());
                 let position = *filter.replica.snapshot().unwrap().position();
                 prop_assert_eq!(position.revision, directory.revision());
             }

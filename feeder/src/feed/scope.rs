@@ -11,7 +11,7 @@ use scimesh_proto::scope::Scope;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
-use super::encode::{self, Pieces};
+use super::encode::{self, Update};
 use super::steps::{Shared, Steps};
 use crate::directory::{
     Change, Content, Difference, Directory, Resolved, Touch, touched, touched_weight,
@@ -31,6 +31,9 @@ static HEAVY_STEPS: LazyLock<Semaphore> = LazyLock::new(|| {
 /// Deltas to one revision that are kept at most: what filters hold that come back is their word, and each may be 1.7 MB.
 const DELTAS: usize = 64;
 
+/// Encoded by whoever asks first; none if a snapshot is shorter.
+type Delta = OnceLock<Option<Arc<Update>>>;
+
 /// The content of a scope at one revision.
 #[derive(Debug)]
 pub(super) struct Standing {
@@ -40,8 +43,8 @@ pub(super) struct Standing {
     /// The newest revision that changed the content.
     changed_at: u64,
     steps: Steps,
-    snapshot: OnceLock<Pieces>,
-    deltas: Mutex<HashMap<u64, Arc<OnceLock<Option<Pieces>>>>>,
+    snapshot: OnceLock<Arc<Update>>,
+    deltas: Mutex<HashMap<u64, Arc<Delta>>>,
 }
 
 impl Standing {
@@ -69,6 +72,10 @@ impl Standing {
         let revision = directory.revision();
         let steps = Steps::begin(revision, shared);
         Standing::new(directory, scope, content, revision, steps)
+    }
+
+    pub(super) fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     pub(super) fn revision(&self) -> u64 {
@@ -116,7 +123,7 @@ impl Standing {
 
     /// What takes a filter that holds the content of revision `held` here: a delta if that is known and shorter,
     /// otherwise a snapshot. Encoded once, whoever asks.
-    pub(super) async fn update(self: &Arc<Self>, held: Option<u64>) -> Pieces {
+    pub(super) async fn update(self: &Arc<Self>, held: Option<u64>) -> Arc<Update> {
         if let Some(held) = held
             && let Some(delta) = self.delta(held).await
         {
@@ -129,10 +136,11 @@ impl Standing {
         off_the_path(move || {
             let encode =
                 || encode::snapshot(&standing.directory, &standing.scope, standing.content);
-            standing.snapshot.get_or_init(encode).clone()
+            let snapshot = standing.snapshot.get_or_init(|| Arc::new(encode()));
+            snapshot.clone()
         })
         .await
-        .unwrap_or_else(|| Arc::new([]))
+        .unwrap_or_default()
     }
 
     #[cfg(test)]
@@ -141,7 +149,7 @@ impl Standing {
         deltas.unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    async fn delta(self: &Arc<Self>, held: u64) -> Option<Pieces> {
+    async fn delta(self: &Arc<Self>, held: u64) -> Option<Arc<Update>> {
         let cell = {
             let mut deltas = self.deltas.lock().unwrap_or_else(PoisonError::into_inner);
             if deltas.len() >= DELTAS && !deltas.contains_key(&held) {
@@ -185,8 +193,9 @@ impl Standing {
         }
     }
 
-    fn encode(&self, held: u64, difference: &Difference) -> Option<Pieces> {
-        encode::delta(&self.directory, &self.scope, self.content, held, difference)
+    fn encode(&self, held: u64, difference: &Difference) -> Option<Arc<Update>> {
+        let delta = encode::delta(&self.directory, &self.scope, self.content, held, difference);
+        delta.map(Arc::new)
     }
 }
 

@@ -90,7 +90,7 @@ impl Steps {
             Some((_, last)) if *last + 1 >= revision => *last = revision,
             _ => self.stood.push_back((revision, revision)),
         }
-        if difference.terms || !difference.entries.is_empty() {
+        if difference.terms || difference.bindings || !difference.entries.is_empty() {
             self.entries += difference.entries.len();
             let kept = Kept::new(difference, &self.shared);
             self.steps.push_back((revision, Arc::new(kept)));
@@ -143,6 +143,7 @@ mod tests {
         Difference {
             entries: entries.into_iter().map(entry).collect(),
             terms: false,
+            bindings: false,
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt};
-use prost::Message as _;
+use hyper::body::Bytes;
 use scimesh_engine::Policy;
 use scimesh_proto::digest::ContentDigest;
 use scimesh_proto::position::Position;
@@ -17,14 +17,15 @@ use scimesh_proto::wire::v1::filter_message::Message as FromFilter;
 use scimesh_proto::wire::v1::nack::Reason;
 use scimesh_proto::wire::{FORMAT, WINDOW, v1};
 use tokio::sync::mpsc::error::SendTimeoutError;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tonic::Status;
 
 use super::Feed;
 use super::access::Pass;
 use super::admission::Turn;
-use super::encode::{Pieces, message};
+use super::encode::Update;
+use super::grpc::{Outbound, framed};
 use super::scope::{ScopeFeed, Standing};
 use crate::fleet::Presence;
 
@@ -48,9 +49,6 @@ impl Default for Patience {
         }
     }
 }
-
-/// What a stream sends on.
-pub(super) type Outbound = mpsc::Sender<Result<v1::FeederMessage, Status>>;
 
 /// One filter's place in its scope.
 struct Follower<'a> {
@@ -76,12 +74,14 @@ struct Follower<'a> {
     /// A ping that is answered then.
     owed: Option<v1::Ping>,
     presence: Presence,
+    /// When it last said what it has seen.
+    reported: Option<std::time::Instant>,
 }
 
 /// An update of which not every piece was sent, or whose last one was not answered yet.
 struct UnderWay {
     revision: u64,
-    pieces: Pieces,
+    update: Arc<Update>,
     /// How many were sent, and how many of them were not answered.
     sent: usize,
     unanswered: usize,
@@ -93,11 +93,11 @@ struct UnderWay {
 
 impl UnderWay {
     /// The next piece, if the filter has room for it.
-    fn next(&mut self) -> Option<v1::FeederMessage> {
+    fn next(&mut self) -> Option<Bytes> {
         if self.unanswered == WINDOW {
             return None;
         }
-        let piece = self.pieces.get(self.sent)?.clone();
+        let piece = self.update.pieces().get(self.sent)?.clone();
         self.sent += 1;
         self.unanswered += 1;
         self.since = Instant::now();
@@ -105,7 +105,7 @@ impl UnderWay {
     }
 
     fn is_sent(&self) -> bool {
-        self.sent == self.pieces.len()
+        self.sent == self.update.pieces().len()
     }
 }
 
@@ -116,21 +116,10 @@ pub(super) async fn serve(
     mut inbound: impl Stream<Item = Result<v1::FilterMessage, Status>> + Unpin,
     out: &Outbound,
 ) -> Result<(), Status> {
-    let hello = tokio::time::timeout(HELLO, inbound.next())
-        .await
-        .map_err(|_| Status::deadline_exceeded("no hello"))?;
-    let hello = match hello.transpose()?.and_then(|first| first.message) {
-        Some(FromFilter::Hello(hello)) => hello,
-        Some(_) => {
-            return Err(Status::invalid_argument(
-                "the first message must be a hello",
-            ));
-        }
-        None => return Ok(()),
+    // Boxed, and so is what takes in a message: a stream mostly waits, and its task is as large as the largest thing that it ever does.
+    let Some(mut follower) = Box::pin(Follower::meet(feed, pass, &mut inbound, out)).await? else {
+        return Ok(());
     };
-    let node = hello.node.clone().unwrap_or_default();
-    let mut follower = Follower::begin(feed, pass, out, hello).await?;
-    tracing::info!(peer = %pass.peer(), node = node.id, version = node.version, held = follower.sent, "a filter follows");
     loop {
         follower.send_what_is_due().await?;
         let slow = follower.slow_from();
@@ -146,7 +135,7 @@ pub(super) async fn serve(
                 changed.map_err(|_| Status::unavailable("the scope is no longer kept current"))?;
             }
             received = inbound.next() => match received.transpose()? {
-                Some(received) => follower.receive(received).await?,
+                Some(received) => Box::pin(follower.receive(received)).await?,
                 None => return Ok(()),
             }
         }
@@ -154,6 +143,31 @@ pub(super) async fn serve(
 }
 
 impl<'a> Follower<'a> {
+    /// Waits for the hello. None: the filter has gone without one.
+    async fn meet(
+        feed: &'a Feed,
+        pass: &Pass,
+        inbound: &mut (impl Stream<Item = Result<v1::FilterMessage, Status>> + Unpin),
+        out: &'a Outbound,
+    ) -> Result<Option<Follower<'a>>, Status> {
+        let hello = tokio::time::timeout(HELLO, inbound.next())
+            .await
+            .map_err(|_| Status::deadline_exceeded("no hello"))?;
+        let hello = match hello.transpose()?.and_then(|first| first.message) {
+            Some(FromFilter::Hello(hello)) => hello,
+            Some(_) => {
+                return Err(Status::invalid_argument(
+                    "the first message must be a hello",
+                ));
+            }
+            None => return Ok(None),
+        };
+        let node = hello.node.clone().unwrap_or_default();
+        let follower = Follower::begin(feed, pass, out, hello).await?;
+        tracing::info!(peer = %pass.peer(), node = node.id, version = node.version, held = follower.sent, "a filter follows");
+        Ok(Some(follower))
+    }
+
     async fn begin(
         feed: &'a Feed,
         pass: &Pass,
@@ -237,6 +251,7 @@ impl<'a> Follower<'a> {
             wrong,
             owed: None,
             presence,
+            reported: None,
         })
     }
 
@@ -249,9 +264,9 @@ impl<'a> Follower<'a> {
             Some(sent) => now.changed_at() > sent || (self.wanted > sent && now.revision() > sent),
         };
         if due && self.under_way.is_none() && self.waits.is_none() {
-            let pieces = now.update(self.sent).await;
-            if is_delta(&pieces) || pieces.len() == 1 {
-                self.begin_update(now.revision(), pieces, None);
+            let update = now.update(self.sent).await;
+            if update.is_delta() || update.pieces().len() == 1 {
+                self.begin_update(now.revision(), update, None);
             } else {
                 self.waits = Some(self.feed.admission.ask());
             }
@@ -266,17 +281,17 @@ impl<'a> Follower<'a> {
     async fn admitted(&mut self, turn: Option<Turn>) {
         let now = self.standing.borrow_and_update().clone();
         if let Some(now) = now {
-            let pieces = now.update(self.sent).await;
-            self.begin_update(now.revision(), pieces, turn);
+            let update = now.update(self.sent).await;
+            self.begin_update(now.revision(), update, turn);
         }
     }
 
-    fn begin_update(&mut self, revision: u64, pieces: Pieces, turn: Option<Turn>) {
-        self.count(&pieces);
+    fn begin_update(&mut self, revision: u64, update: Arc<Update>, turn: Option<Turn>) {
+        self.count(&update);
         self.sent = Some(revision);
         self.under_way = Some(UnderWay {
             revision,
-            pieces,
+            update,
             sent: 0,
             unanswered: 0,
             turn,
@@ -299,18 +314,14 @@ impl<'a> Follower<'a> {
         }
     }
 
-    fn count(&self, pieces: &[v1::FeederMessage]) {
-        let bytes = pieces
-            .iter()
-            .map(|message| message.encoded_len() as u64)
-            .sum();
+    fn count(&self, update: &Update) {
         let metrics = &self.feed.metrics;
-        let (sent, sent_bytes) = match is_delta(pieces) {
+        let (sent, sent_bytes) = match update.is_delta() {
             true => (&metrics.deltas, &metrics.delta_bytes),
             false => (&metrics.snapshots, &metrics.snapshot_bytes),
         };
         sent.inc();
-        sent_bytes.inc_by(bytes);
+        sent_bytes.inc_by(update.bytes() as u64);
     }
 
     async fn receive(&mut self, received: v1::FilterMessage) -> Result<(), Status> {
@@ -351,10 +362,25 @@ impl<'a> Follower<'a> {
                 _ => Err(Status::invalid_argument("more, of nothing")),
             },
             Some(FromFilter::Nack(nack)) => self.nacked(&nack),
-            Some(FromFilter::Report(_)) => Ok(()),
+            Some(FromFilter::Report(report)) => self.reported(report),
             Some(FromFilter::Hello(_)) => Err(Status::invalid_argument("a second hello")),
             None => Err(Status::invalid_argument("a message of no known kind")),
         }
+    }
+
+    /// It has seen what decides nothing.
+    fn reported(&mut self, report: v1::Report) -> Result<(), Status> {
+        // There is one from the beginning on.
+        let Some(now) = self.standing.borrow().clone() else {
+            return Ok(());
+        };
+        let directory = self.feed.ledger.directory();
+        let tenant = directory.published(&self.tenant).map(|tenant| &**tenant);
+        let (last, reporter) = (&mut self.reported, || self.presence.reporter());
+        let instant = Instant::now().into_std();
+        (self.feed.observations)
+            .receive(last, now.scope(), tenant, reporter, report, instant)
+            .map_err(|e| Status::invalid_argument(e.to_string()))
     }
 
     /// An update did not verify: once, a snapshot mends that. Twice, the filter must come again later.
@@ -403,10 +429,10 @@ impl<'a> Follower<'a> {
             ping_id: ping.id,
             position: Some((&position).into()),
         };
-        self.send(message(ToFilter::Pong(pong))).await
+        self.send(framed(ToFilter::Pong(pong))).await
     }
 
-    async fn send(&self, message: v1::FeederMessage) -> Result<(), Status> {
+    async fn send(&self, message: Bytes) -> Result<(), Status> {
         let sent = self
             .out
             .send_timeout(Ok(message), self.feed.patience.stopped)
@@ -416,11 +442,6 @@ impl<'a> Follower<'a> {
             SendTimeoutError::Closed(_) => Status::cancelled("the filter is gone"),
         })
     }
-}
-
-fn is_delta(pieces: &[v1::FeederMessage]) -> bool {
-    let first = pieces.first().and_then(|first| first.message.as_ref());
-    matches!(first, Some(ToFilter::Update(update)) if update.start.as_ref().is_some_and(|start| start.from.is_some()))
 }
 
 /// The lease that a ping tells. One that tells none may have the longest.

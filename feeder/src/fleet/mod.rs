@@ -30,6 +30,8 @@ use leases::Leases;
 use vm::{Facts, Identity};
 pub(crate) use vm::{Stand, Vm};
 
+use crate::observations::Reporter;
+
 /// Departed filters that are remembered by name: 10 MB at most of ordinary names. Of more only the number and the leases are kept.
 const DEPARTED: usize = 10_000;
 
@@ -349,6 +351,14 @@ impl Presence {
         let mut facts = self.vm.facts();
         facts.acked = None;
         facts.leases.distrust();
+    }
+
+    /// Whose word it is when it reports what it has seen.
+    pub(crate) fn reporter(&self) -> Reporter {
+        Reporter {
+            workload: self.vm.identity.peer.clone(),
+            proxy: self.vm.identity.node.clone(),
+        }
     }
 
     /// It has rejected what it was sent; `reason` is the word of an enum.

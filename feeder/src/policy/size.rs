@@ -1,15 +1,11 @@
 //! What a policy costs: the part of a directory that each of its proxies is sent and holds.
 
-use prost::Message as _;
 use scimesh_proto::scope::Scope;
 use scimesh_proto::snapshot::TermState;
 
 use super::stage::Stage;
 use crate::directory::Resolved;
 use crate::feed;
-
-/// Bytes before each gRPC message.
-const GRPC_FRAME: usize = 5;
 
 /// What a scope's content comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +32,7 @@ impl Size {
         let snapshot = stage.snapshot(scope);
         let mut resolved = Resolved::new(stage.directory(), scope);
         let content = resolved.content();
-        let messages = feed::encode_snapshot(stage.directory(), scope, content);
+        let update = feed::encode_snapshot(stage.directory(), scope, content);
         let unresolved = resolved
             .states()
             .iter()
@@ -47,10 +43,7 @@ impl Size {
             unresolved: unresolved.count(),
             entries: snapshot.len(),
             term_sets: snapshot.distinct_sets(),
-            wire_bytes: messages
-                .iter()
-                .map(|message| GRPC_FRAME + message.encoded_len())
-                .sum(),
+            wire_bytes: update.wire_bytes(),
             vm_bytes: snapshot.bytes(),
         }
     }

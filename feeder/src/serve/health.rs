@@ -4,7 +4,6 @@
 use std::pin::Pin;
 
 use futures::Stream;
-use scimesh_proto::wire::v1::feed_server::FeedServer;
 use tonic::server::NamedService;
 use tonic::{Request, Response, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -12,7 +11,7 @@ use tonic_health::pb::health_server::{self, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use super::WhyNot;
-use crate::feed::FeedService;
+use crate::feed::FeedServer;
 
 pub(super) struct Health {
     unready: WhyNot,
@@ -35,7 +34,7 @@ impl health_server::Health for Health {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
         // The empty name is the server's.
-        let known = ["", <FeedServer<FeedService> as NamedService>::NAME];
+        let known = ["", FeedServer::NAME];
         if !known.contains(&request.get_ref().service.as_str()) {
             return Err(Status::not_found("no such service"));
         }

@@ -95,6 +95,37 @@ pub(super) fn registry(
         "Streams that the feed did not let in, or not any longer, by what was against it",
         feed.refused,
     );
+    let reports = feed.reports;
+    all.register(
+        "reports",
+        "Reports of what filters saw, and did not decide by",
+        reports.reports,
+    );
+    all.register(
+        "reports_dropped",
+        "Reports that came too soon after another one of their stream",
+        reports.dropped,
+    );
+    all.register(
+        "report_entries_left_out",
+        "Of what filters saw, what they or this feeder had no room for",
+        reports.left_out,
+    );
+    all.register(
+        "drift_compared",
+        "Tokens whose groups filters compared with the directory",
+        reports.compared,
+    );
+    all.register(
+        "drift_unknown",
+        "Those of them that do not list their groups",
+        reports.unknown,
+    );
+    all.register(
+        "shadow_refusals",
+        "Requests that SHADOW rules and policies would have refused",
+        reports.shadow_refusals,
+    );
     all.register(
         "tls_reloads",
         "New certificates, keys or authorities found in a server's files, and whether they could be used",
@@ -215,6 +246,17 @@ impl Collector for Content {
             "Names held after somebody lost them",
             |tenant| tenant.release_count(),
         )?;
+        let help = "Subjects whose tokens were seen within an hour to claim groups that they are out of (gone), or to lack some that they are in (gained)";
+        let mut drift =
+            encoder.encode_descriptor("drift_subjects", help, None, MetricType::Gauge)?;
+        for tenant in directory.tenants() {
+            let observations = self.streams.observations();
+            let (gone, gained) = observations.subjects(tenant, Instant::now());
+            for (kind, count) in [("gone", gone), ("gained", gained)] {
+                let labels = [("tenant", &**tenant.name()), ("kind", kind)];
+                ConstGauge::new(number(count)).encode(drift.encode_family(&labels)?)?;
+            }
+        }
         let help = "Tenants of which nothing is published that came after this revision";
         let mut frozen =
             encoder.encode_descriptor("frozen_at_revision", help, None, MetricType::Gauge)?;

@@ -21,7 +21,7 @@ const PART_BYTES: u64 = 16 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
     /// Something has that name already.
-    #[error("{} is there already, and is not overwritten", .0.display())]
+    #[error("{} is there already, and is not overwritten: choose another name", .0.display())]
     Exists(PathBuf),
     /// A file could not be made, written, synced or moved.
     #[error("cannot {what} {}: {source}", path.display())]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use imbl::OrdSet;
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
-use scimesh_proto::binding::{Attribute, Binding, Pin, Source};
+use scimesh_proto::binding::{Attribute, Binding, GroupName, GroupsClaim, Pin, Source};
 use scimesh_proto::digest::Key;
 use scimesh_proto::position::History;
 use uuid::Uuid;
@@ -72,7 +72,9 @@ pub(super) fn directory(connection: &Connection) -> Result<(Directory, Vec<Slot>
     })?;
     each(
         connection,
-        "SELECT tenant, issuer, claim, attribute, pin_claim, pin_value, ignore_case FROM bindings",
+        "SELECT tenant, issuer, claim, attribute, pin_claim, pin_value, ignore_case,
+                groups_claim, groups_claim_is
+         FROM bindings",
         |row| {
             loading.binding(row.get(0)?, binding(row)?);
             Ok(())
@@ -325,13 +327,23 @@ fn binding(row: &Row<'_>) -> Result<Binding, LoadError> {
         (None, None) => None,
         _ => return Err(corrupt(&issuer, "half a pin")),
     };
+    let groups: (Option<String>, Option<String>) = (row.get(7)?, row.get(8)?);
+    let groups = match groups {
+        (Some(claim), Some(is)) => {
+            let is = GroupName::parse(&is)
+                .ok_or_else(|| corrupt(&issuer, format_args!("groups by {is}")))?;
+            Some(GroupsClaim { claim, is })
+        }
+        (None, None) => None,
+        _ => return Err(corrupt(&issuer, "half a groups claim")),
+    };
     Ok(Binding {
         attribute: attribute(&issuer, row.get(3)?)?,
         source: Source::Token {
             claim: row.get(2)?,
             issuer,
             pin,
-            groups: None,
+            groups,
         },
         ignore_case: row.get(6)?,
     })

@@ -31,6 +31,7 @@ const MIGRATIONS: &[M<'static>] = &[
     M::up(include_str!("access.sql")),
     M::up(include_str!("longest_lease.sql")),
     M::up(include_str!("brakes.sql")),
+    M::up(include_str!("groups_claim.sql")),
 ];
 
 /// The file's name in the data directory.
@@ -268,7 +269,7 @@ mod tests {
 
     use jiff::Timestamp;
     use scimesh_engine::Policy;
-    use scimesh_proto::binding::{Attribute, Binding, Source};
+    use scimesh_proto::binding::{Attribute, Binding, GroupName, GroupsClaim, Source};
 
     use super::*;
     use crate::directory::Draft;
@@ -343,6 +344,15 @@ mod tests {
             ignore_case: false,
         };
         draft.set_binding("corp", workloads).unwrap();
+        let mut listing = (*sub).clone();
+        if let Source::Token { groups, .. } = &mut listing.source {
+            assert_eq!(*groups, None);
+            *groups = Some(GroupsClaim {
+                claim: "groups".to_owned(),
+                is: GroupName::ExternalId,
+            });
+        }
+        draft.set_binding("corp", listing.clone()).unwrap();
         assert_eq!(directory.feed_access().iter().count(), 0);
         let rules = r#"[{"peer":"spiffe://td/x","tenants":["corp"],"terms":["active"]}]"#;
         draft.set_feed_access(serde_json::from_str(rules).unwrap());
@@ -353,6 +363,7 @@ mod tests {
         let (_store, again) = Store::open(dir.path()).unwrap();
         let corp = again.tenant("corp").unwrap();
         assert_eq!((corp.bindings().count(), corp.release_count()), (2, 1));
+        assert_eq!(corp.bindings().next(), Some(&listing));
         let held = serde_json::to_string(&**again.feed_access()).unwrap();
         assert_eq!(held, rules);
     }

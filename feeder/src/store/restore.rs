@@ -21,10 +21,10 @@ pub enum RestoreError {
     #[error("there is a database already: {} (--replace puts the backup in its place, and keeps it beside)", .0.display())]
     Exists(PathBuf),
     /// There is no database.
-    #[error("there is no database: {}", .0.display())]
+    #[error("there is no database: {} (is it another --data-dir?)", .0.display())]
     Missing(PathBuf),
     /// It is not a file that `scimesh backup` has written.
-    #[error("{} is no backup: {why}", path.display())]
+    #[error("{} is no backup, as `scimesh backup` writes them: {why}", path.display())]
     NoBackup {
         /// The file.
         path: PathBuf,
@@ -57,6 +57,8 @@ pub struct Restored {
     pub frozen: Vec<String>,
     /// The database that was there before.
     pub replaced: Option<Replaced>,
+    /// Whether a filter had proved that the database was an old copy; of a backup nobody can have.
+    pub proved: bool,
 }
 
 /// The database that was there before.
@@ -142,6 +144,7 @@ fn take_in(
             .map(|(name, _)| name.to_string())
             .collect(),
         replaced,
+        proved: false,
     })
 }
 
@@ -312,6 +315,7 @@ pub fn accept_rollback(data_dir: &Path) -> Result<Restored, RestoreError> {
             .map(|(name, _)| name.to_string())
             .collect(),
         replaced: None,
+        proved: directory.proved().is_some(),
     })
 }
 

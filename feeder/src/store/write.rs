@@ -282,11 +282,17 @@ fn write_binding(
     binding: &Binding,
 ) -> rusqlite::Result<()> {
     match &binding.source {
-        Source::Token { issuer, claim, pin, .. } => transaction
+        Source::Token {
+            issuer,
+            claim,
+            pin,
+            groups,
+        } => transaction
             .prepare_cached(
                 "INSERT OR REPLACE INTO bindings
-                 (tenant, issuer, claim, attribute, pin_claim, pin_value, ignore_case)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                 (tenant, issuer, claim, attribute, pin_claim, pin_value, ignore_case,
+                  groups_claim, groups_claim_is)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?
             .execute(params![
                 tenant,
@@ -295,7 +301,9 @@ fn write_binding(
                 binding.attribute.as_str(),
                 pin.as_ref().map(|pin| &pin.claim),
                 pin.as_ref().map(|pin| &pin.value),
-                binding.ignore_case
+                binding.ignore_case,
+                groups.as_ref().map(|groups| &groups.claim),
+                groups.as_ref().map(|groups| groups.is.as_str())
             ])
             .map(drop),
         Source::Workload { trust_domain } => transaction

@@ -94,6 +94,49 @@ fn a_name_may_be_compared_without_regard_to_case() {
 }
 
 #[test]
+fn a_binding_may_say_where_tokens_list_groups() {
+    let place = Place::new();
+    let feeder = place.start();
+    place.done(&["tenant", "create", "corp"]);
+    let issuer = ["--issuer", "https://idp.example"];
+    let listing = [
+        "--groups-claim",
+        "roles",
+        "--groups-claim-is",
+        "displayName",
+    ];
+    let said = place.done(&with(SET, &[&issuer[..], &listing[..]].concat()));
+    let sentence = "with that externalId, and claim roles lists groups by their displayName";
+    assert!(said.contains(sentence), "{said}");
+    let mut held = json!([{"issuer": "https://idp.example", "claim": "sub", "attribute": "externalId",
+                           "groupsClaim": "roles", "groupsClaimIs": "displayName"}]);
+    assert_eq!(place.json(&LIST), held);
+    let table = place.done(&LIST);
+    assert!(table.contains("  roles by displayName"), "{table}");
+    feeder.kill();
+    let _feeder = place.start();
+    assert_eq!(place.json(&LIST), held);
+    let dump = place.done(&["dump", "--tenant", "corp"]);
+    let head: Value = serde_json::from_str(dump.lines().next().unwrap()).unwrap();
+    assert_eq!(head["bindings"], held);
+
+    let file = "tenants: { corp: { bindings: [{ issuer: https://idp.example }] } }";
+    let path = place.write("plain.yaml", file);
+    let shown = place.json(&["apply", "--dry-run", "-f", path.to_str().unwrap()]);
+    assert_eq!(shown["changes"].as_array().unwrap().len(), 1, "{shown}");
+    assert_eq!(place.json(&LIST), held);
+    let changes = apply(&place, file);
+    let binding = held[0].as_object_mut().unwrap();
+    binding.remove("groupsClaim");
+    binding.remove("groupsClaimIs");
+    assert_eq!(
+        changes,
+        json!([{"change": "bindingSet", "tenant": "corp", "binding": held[0]}])
+    );
+    assert_eq!(place.json(&LIST), held);
+}
+
+#[test]
 fn what_makes_no_sense_together_is_refused() {
     let place = Place::new();
     let _feeder = place.start();
@@ -104,6 +147,24 @@ fn what_makes_no_sense_together_is_refused() {
         &["--trust-domain", "td", "--claim", "sub"],
         &["--trust-domain", "td", "--pin", "a=b"],
         &["--trust-domain", "td", "--ignore-case"],
+        &[
+            "--trust-domain",
+            "td",
+            "--groups-claim",
+            "g",
+            "--groups-claim-is",
+            "externalId",
+        ],
+        &["--issuer", "i", "--groups-claim", "g"],
+        &["--issuer", "i", "--groups-claim-is", "externalId"],
+        &[
+            "--issuer",
+            "i",
+            "--groups-claim",
+            "g",
+            "--groups-claim-is",
+            "id",
+        ],
     ] {
         place.refused(2, &with(SET, flags));
     }

@@ -1,14 +1,19 @@
 //! SCIM over TLS, and the feed over mutual TLS.
 
+use std::io::Read as _;
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, RootCertStore, StreamOwned,
+    SupportedProtocolVersion,
+};
 use scimesh_proto::wire::v1::feed_client::FeedClient;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Identity};
 use tonic::{Code, Request, Status};
@@ -70,27 +75,48 @@ fn scim_is_served_over_tls() {
     place.done(&["tenant", "create", "corp"]);
     let token = place.done(&["token", "create", "--tenant", "corp"]);
 
-    let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap())
-        .unwrap();
-    let config =
-        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-    let connection =
-        ClientConnection::new(Arc::new(config), "localhost".try_into().unwrap()).unwrap();
-    let stream = TcpStream::connect(feeder.address("scim")).unwrap();
     let head = format!(
         "GET /scim/v2/Users HTTP/1.1\r\nauthorization: Bearer {}",
         token.trim_end()
     );
-    assert_eq!(
-        exchange(StreamOwned::new(connection, stream), &head, "").status,
-        200
-    );
+    let config = Arc::new(client(&authority, &[&TLS13], None));
+    let stream = connect(&feeder, "scim", &config);
+    assert_eq!(exchange(stream, &head, "").status, 200);
+}
+
+/// A client's side of TLS, which remembers sessions as any client does.
+fn client(
+    roots: &Authority,
+    versions: &[&'static SupportedProtocolVersion],
+    identity: Option<(String, String)>,
+) -> ClientConfig {
+    let authority = CertificateDer::from_pem_slice(roots.pem().as_bytes()).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(authority).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_root_certificates(roots);
+    let Some((cert, key)) = identity else {
+        return config.with_no_client_auth();
+    };
+    let chain = vec![CertificateDer::from_pem_slice(cert.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let mut config = config.with_client_auth_cert(chain, key).unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    config
+}
+
+fn connect(
+    feeder: &Feeder,
+    of: &str,
+    config: &Arc<ClientConfig>,
+) -> StreamOwned<ClientConnection, TcpStream> {
+    let name = "localhost".try_into().unwrap();
+    let connection = ClientConnection::new(config.clone(), name).unwrap();
+    let stream = TcpStream::connect(feeder.address(of)).unwrap();
+    StreamOwned::new(connection, stream)
 }
 
 #[test]
@@ -212,6 +238,24 @@ async fn the_feed_admits_only_whom_its_authority_certified_and_a_rule_names() {
         .insert("x-forwarded-client-cert", xfcc);
     let refused = client.stream(request).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
+}
+
+#[test]
+fn a_client_that_offers_an_earlier_session_to_the_feed_is_verified_again() {
+    let place = Place::new();
+    let (servers, clients) = (Authority::new(), Authority::new());
+    let feeder = mutual(&place, &servers, &clients);
+    for version in [&TLS12, &TLS13] {
+        let app = clients.issue_for(&[APP]);
+        let config = Arc::new(client(&servers, &[version], Some(app)));
+        for _ in 0..3 {
+            let mut stream = connect(&feeder, "feed", &config);
+            // The server's first frame: what it gives to come again with, it has given before.
+            stream.read_exact(&mut [0; 9]).unwrap();
+            let kind = stream.conn.handshake_kind();
+            assert_eq!(kind, Some(HandshakeKind::Full), "{version:?}");
+        }
+    }
 }
 
 /// The metric's value; none without it.

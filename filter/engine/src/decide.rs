@@ -3,14 +3,15 @@
 use std::cell::OnceCell;
 use std::time::Duration;
 
+use scimesh_proto::digest::SubjectDigest;
 use scimesh_proto::snapshot::Snapshot;
 use scimesh_proto::spiffe;
 
 use crate::claims::{Claim, Claims};
-use crate::identity::{self, Subject, Unnamed};
+use crate::identity::{self, Subject, Unnamed, Workload};
 use crate::lease::{Lease, Moment};
 use crate::matching::Target;
-use crate::policy::{Demand, Effect, Mode, Policy, Requirements};
+use crate::policy::{Demand, Effect, Mode, Policy, Requirement, Requirements};
 use crate::reason::Reason;
 use crate::request::{Connection, Request};
 
@@ -28,6 +29,8 @@ pub struct Decision {
     pub rule: Option<usize>,
     /// The token's user, if that mattered and could be told; known to the directory or not.
     pub subject: Option<Subject>,
+    /// The mTLS peer's service account, in the same way.
+    pub workload: Option<Workload>,
     /// The SHADOW rules that would have refused it, and why.
     pub shadowed: Vec<(usize, Reason)>,
     /// Under a SHADOW policy: why ENFORCE would have refused it.
@@ -43,30 +46,67 @@ pub fn decide(
     now: Moment,
 ) -> Decision {
     let facts = Facts {
-        // Terms are a tenant's own: what another tenant's snapshot says about a group of that name is about another group.
-        snapshot: snapshot.filter(|held| held.scope().tenant() == policy.scope().tenant()),
+        snapshot: own(policy, snapshot),
         lease,
         connection: request.connection,
         token: request.token,
         now,
         subject: OnceCell::new(),
         peer: OnceCell::new(),
+        workload: OnceCell::new(),
     };
     let mut shadowed = Vec::new();
     let (reason, rule) = match Target::new(request) {
-        // Were it only not to match, a rule that refuses would be passed by.
+        // Were it only not to match, a rule that refuses would be passed by. What a SHADOW rule says refuses nothing.
         Ok(target) if policy.uses_port() && target.port().is_none() => (Reason::UnknownPort, None),
         Ok(target) => first_match(policy, &target, &facts, &mut shadowed),
         Err(ambiguous) => (ambiguous, None),
     };
     let shadow = policy.mode() == Mode::Shadow;
+    let workload = facts.workload.into_inner().and_then(Result::ok);
+    let peer = facts.peer.into_inner().flatten();
     Decision {
         allowed: shadow || reason.allows(),
         reason,
         rule,
         subject: facts.subject.into_inner().and_then(Result::ok),
+        workload: workload
+            .zip(peer)
+            .map(|(digest, id)| Workload { digest, id }),
         shadowed,
         would_refuse: Some(reason).filter(|reason| shadow && !reason.allows()),
+    }
+}
+
+/// The snapshot, if it is the policy's tenant's. Terms are a tenant's own: what another tenant's snapshot says about a group of
+/// that name is about another group.
+pub(crate) fn own<'s>(policy: &Policy, snapshot: Option<&'s Snapshot>) -> Option<&'s Snapshot> {
+    snapshot.filter(|held| held.scope().tenant() == policy.scope().tenant())
+}
+
+/// Whether a user who is named may what the rule demands.
+pub(crate) fn user_may(
+    demanded: &Requirement,
+    snapshot: &Snapshot,
+    user: &SubjectDigest,
+) -> Result<(), Reason> {
+    let held = snapshot.terms_of(user).ok_or(Reason::UnknownSubject)?;
+    match demanded.admits(snapshot, held) {
+        true => Ok(()),
+        false => Err(Reason::NotPermitted),
+    }
+}
+
+/// The same of a workload.
+pub(crate) fn workload_may(
+    demanded: &Requirement,
+    snapshot: &Snapshot,
+    workload: &SubjectDigest,
+) -> Result<(), Reason> {
+    let held = snapshot.terms_of(workload).ok_or(Reason::UnknownWorkload)?;
+    match demanded.admits(snapshot, held) {
+        true => Ok(()),
+        false => Err(Reason::WorkloadNotPermitted),
     }
 }
 
@@ -77,6 +117,12 @@ fn first_match(
     shadowed: &mut Vec<(usize, Reason)>,
 ) -> (Reason, Option<usize>) {
     for (index, rule) in policy.rules().iter().enumerate() {
+        let shadow = rule.mode == Mode::Shadow;
+        if shadow && rule.uses_port() && target.port().is_none() {
+            // In ENFORCE it would have every request refused; here it only must not do so.
+            shadowed.push((index, Reason::UnknownPort));
+            continue;
+        }
         if !rule.matches(target) {
             continue;
         }
@@ -88,10 +134,11 @@ fn first_match(
                 Err(refused) => refused,
             },
         };
-        match rule.mode {
-            Mode::Enforce => return (reason, Some(index)),
-            Mode::Shadow if reason.allows() => {}
-            Mode::Shadow => shadowed.push((index, reason)),
+        if !shadow {
+            return (reason, Some(index));
+        }
+        if !reason.allows() {
+            shadowed.push((index, reason));
         }
     }
     (Reason::NoRule, None)
@@ -106,6 +153,7 @@ struct Facts<'a> {
     now: Moment,
     subject: OnceCell<Result<Subject, Unnamed>>,
     peer: OnceCell<Option<Vec<u8>>>,
+    workload: OnceCell<Result<SubjectDigest, Reason>>,
 }
 
 impl Facts<'_> {
@@ -128,19 +176,13 @@ impl Facts<'_> {
         if !self.lease.holds(self.now, demand.max_staleness) {
             return Err(Reason::LeaseEnded);
         }
-        if let Some(requirement) = user {
-            let subject = self.subject(snapshot)?;
-            let held = snapshot.terms_of(&subject.digest);
-            if !requirement.admits(snapshot, held.ok_or(Reason::UnknownSubject)?) {
-                return Err(Reason::NotPermitted);
-            }
+        if let Some(demanded) = user {
+            user_may(demanded, snapshot, &self.subject(snapshot)?.digest)?;
         }
-        if let Some(requirement) = workload {
-            let subject = identity::workload(snapshot, self.peer())?;
-            let held = snapshot.terms_of(&subject);
-            if !requirement.admits(snapshot, held.ok_or(Reason::UnknownWorkload)?) {
-                return Err(Reason::WorkloadNotPermitted);
-            }
+        if let Some(demanded) = workload {
+            let name = || identity::workload(snapshot, self.peer());
+            let named = (*self.workload.get_or_init(name))?;
+            workload_may(demanded, snapshot, &named)?;
         }
         Ok(())
     }

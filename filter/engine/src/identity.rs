@@ -22,6 +22,15 @@ pub struct Subject {
     pub name: Vec<u8>,
 }
 
+/// The service account that an mTLS peer's certificate names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Workload {
+    /// As the snapshot knows it.
+    pub digest: SubjectDigest,
+    /// Its whole SPIFFE id.
+    pub id: Vec<u8>,
+}
+
 /// Why a claim's value can name nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unusable {

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// One instant on two clocks, each since its own origin.
 ///
 /// The monotonic clock can't be set, but may stand still while the machine sleeps; the wall clock goes on, but can be set.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Moment {
     /// Since an origin of the clock's own choice.
     pub monotonic: Duration,
@@ -54,10 +54,14 @@ impl Lease {
 
     /// Whether it is younger than `max_staleness`, and than what was told of it.
     pub(crate) fn holds(&self, now: Moment, max_staleness: Duration) -> bool {
-        let longest = self
-            .told
-            .map_or(max_staleness, |told| told.min(max_staleness));
+        let longest = self.length(max_staleness);
         self.age(now).is_some_and(|age| age < longest)
+    }
+
+    /// The age at which it ends for who may go by it for `max_staleness`: no later than what was told of it.
+    pub fn length(&self, max_staleness: Duration) -> Duration {
+        self.told
+            .map_or(max_staleness, |told| told.min(max_staleness))
     }
 }
 

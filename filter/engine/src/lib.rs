@@ -5,7 +5,7 @@
 //!                            |
 //! Request (path, host, method, token's claims, mTLS peer) --> decide <-- Snapshot (scimesh-proto), Lease, Moment
 //!                                                    |
-//!                                                    '--> Decision { allowed, reason, rule, subject, shadowed }
+//!                                                    '--> Decision { allowed, reason, rule, subject, shadowed } --> Grant
 //! ```
 //!
 //! This crate knows no clock, no I/O and no host: time is an argument, claims are asked for through [`Claims`]. It builds for
@@ -14,8 +14,10 @@
 
 mod claims;
 mod decide;
+mod drift;
 mod duration;
 pub mod explain;
+mod grant;
 mod identity;
 mod lease;
 pub mod lint;
@@ -28,8 +30,10 @@ mod stories;
 
 pub use claims::{Claim, Claims};
 pub use decide::{Decision, decide};
+pub use drift::{Drift, drift, groups_claim};
 pub use duration::{InvalidDuration, parse_duration};
-pub use identity::{Subject, Unnamed, Unusable};
+pub use grant::Grant;
+pub use identity::{Subject, Unnamed, Unusable, Workload};
 pub use lease::{Lease, Moment};
 pub use matching::path::{AmbiguousPath, CanonicalPath};
 pub use policy::feed::Feed;

@@ -13,6 +13,8 @@ pub enum Reason {
     NoToken,
     /// The rule bounds the token's age; it is older, has no numeric `iat`, or one in the future.
     TokenTooOld,
+    /// An open request's token has expired, or is too old for the rule by now.
+    TokenExpired,
     /// The tenant has no binding for the token's issuer, or the binding's pin does not match.
     UnknownIssuer,
     /// The claim that names the subject is absent or unusable, or an email was not verified.
@@ -53,11 +55,12 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Reason; 22] = [
+    pub const ALL: [Reason; 23] = [
         Reason::Public,
         Reason::Permitted,
         Reason::NoToken,
         Reason::TokenTooOld,
+        Reason::TokenExpired,
         Reason::UnknownIssuer,
         Reason::NoSubject,
         Reason::UnknownSubject,
@@ -85,6 +88,7 @@ impl Reason {
             Reason::Permitted => "permitted",
             Reason::NoToken => "no_token",
             Reason::TokenTooOld => "token_too_old",
+            Reason::TokenExpired => "token_expired",
             Reason::UnknownIssuer => "unknown_issuer",
             Reason::NoSubject => "no_subject",
             Reason::UnknownSubject => "unknown_subject",
@@ -111,9 +115,11 @@ impl Reason {
         match self {
             Reason::Public | Reason::Permitted => 200,
             Reason::AmbiguousPath | Reason::AmbiguousHost | Reason::AmbiguousMethod => 400,
-            Reason::NoToken | Reason::TokenTooOld | Reason::UnknownIssuer | Reason::NoSubject => {
-                401
-            }
+            Reason::NoToken
+            | Reason::TokenTooOld
+            | Reason::TokenExpired
+            | Reason::UnknownIssuer
+            | Reason::NoSubject => 401,
             Reason::UnknownSubject
             | Reason::NotPermitted
             | Reason::Nobody

@@ -9,7 +9,7 @@ use super::{GONE, Snapshot};
 use crate::binding::Binding;
 use crate::digest::ContentDigest;
 use crate::position::Position;
-use crate::snapshot::TermState;
+use crate::snapshot::{TermState, Touched};
 use crate::wire::{Malformed, PART_SUBJECTS, v1};
 
 /// What is known of a change so far.
@@ -61,7 +61,7 @@ impl Snapshot {
         let mut digest = self.digest;
         digest -= self.head_digest(&self.bindings, &self.terms);
         digest += self.head_digest(
-            bindings.as_ref().unwrap_or(&self.bindings),
+            bindings.as_deref().unwrap_or(&self.bindings),
             terms.as_ref().unwrap_or(&self.terms),
         );
         Delta {
@@ -128,7 +128,7 @@ impl Snapshot {
             self.sets.release(*number);
         }
         if let Some(bindings) = delta.bindings {
-            self.bindings = bindings;
+            self.bindings = bindings.into();
         }
         if let Some(terms) = delta.terms {
             self.terms = terms;
@@ -137,6 +137,20 @@ impl Snapshot {
         self.len = delta.len;
         self.digest = delta.digest;
         None
+    }
+
+    /// Whose standing a change would touch. A term's state, and how tokens name somebody, are about everybody.
+    pub(crate) fn touched_by(&self, delta: &Delta) -> Touched {
+        let bindings = delta.bindings.as_deref();
+        let same = bindings.is_none_or(|bindings| *bindings == *self.bindings)
+            && delta
+                .terms
+                .as_ref()
+                .is_none_or(|terms| *terms == self.terms);
+        if !same || delta.newer.len() > Touched::MAX {
+            return Touched::All;
+        }
+        Touched::Subjects(delta.newer.iter().map(|(subject, _)| *subject).collect())
     }
 
     /// Lets go of a change that is not made.

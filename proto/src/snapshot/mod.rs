@@ -4,6 +4,9 @@ pub(crate) mod delta;
 pub mod parts;
 mod table;
 mod terms;
+mod touched;
+
+use std::sync::Arc;
 
 use crate::binding::Binding;
 use crate::digest::{ContentDigest, Key, SubjectDigest};
@@ -14,6 +17,7 @@ use parts::PartReader;
 use table::Table;
 use terms::TermSets;
 pub use terms::{TermSet, TermState};
+pub use touched::Touched;
 
 /// In place of a number in the newer table: whoever is gone.
 const GONE: u32 = u32::MAX;
@@ -26,7 +30,8 @@ pub struct Snapshot {
     scope: Scope,
     position: Position,
     key: Key,
-    bindings: Vec<Binding>,
+    /// Shared with what was let in by them.
+    bindings: Arc<[Binding]>,
     terms: Vec<TermState>,
     /// By subject, the number of its term set.
     table: Table,
@@ -60,7 +65,7 @@ impl Snapshot {
             scope,
             position,
             key,
-            bindings,
+            bindings: bindings.into(),
             terms,
         };
         snapshot.digest = snapshot.head_digest(&snapshot.bindings, &snapshot.terms);
@@ -131,6 +136,11 @@ impl Snapshot {
 
     /// The tenant's bindings, at most one for an issuer and one for a trust domain.
     pub fn bindings(&self) -> &[Binding] {
+        &self.bindings
+    }
+
+    /// The same, to be kept: another list, even one that says the same, is at another address.
+    pub fn shared_bindings(&self) -> &Arc<[Binding]> {
         &self.bindings
     }
 

@@ -322,7 +322,13 @@ impl Life {
                     }
                 }
                 Ok(Heard::Refused(_)) => seen.nacks += 1,
-                Ok(Heard::Part(_) | Heard::Pong { .. }) => {}
+                Ok(Heard::Pong { position, .. }) => {
+                    if let Some(held) = before.filter(|held| held.order() > position.order()) {
+                        seen.violations
+                            .push(format!("holds {held:?}, and the feeder is at {position:?}"));
+                    }
+                }
+                Ok(Heard::Part(_)) => {}
                 Err(what) => seen.violations.push(what.clone()),
             }
         }
@@ -360,7 +366,8 @@ impl Life {
                     let share = rand::rng().random_range(0.75..1.0);
                     open.due = Instant::now() + third.mul_f64(share);
                     match self.copy.position() {
-                        Some(held) if held == position => self.renewed(held),
+                        // A feeder that has started again proves the same revision otherwise.
+                        Some(held) if held.is_at(&position) => self.renewed(held),
                         _ => open.awaited = Some(position),
                     }
                 }

@@ -3,6 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
+use scimesh_tests::eventually::eventually;
+use scimesh_tests::exposition::sum;
+use scimesh_tests::mesh::PATIENCE;
 
 use crate::listeners::{Listeners, listed_policy};
 use crate::row::{Row, authorized, bytes, get, get2, lines};
@@ -325,11 +328,17 @@ async fn however_envoy_is_configured_nothing_gets_past() -> Result<()> {
     routing(&siege, &listeners)?;
     missing(&siege, &listeners)?;
     // What was let go on for being in SHADOW has been counted.
-    for name in [
-        "scimesh_decisions.shadow.nobody",
-        "scimesh_shadow_rules.nobody",
-    ] {
-        ensure!(siege.mesh.envoy.stat(name).await? > 0, "{name}");
-    }
+    eventually("the counters", PATIENCE, async || {
+        let all = siege.mesh.envoy.prometheus().await?;
+        let requests = [("decision", "shadow_deny"), ("reason", "nobody")];
+        ensure!(sum(&all, "scimesh_requests_total", &requests) > 0.0);
+        let rules = [("rule", "tried"), ("reason", "nobody")];
+        ensure!(
+            sum(&all, "scimesh_shadow_rule_denials_total", &rules) > 0.0,
+            "{all:?}"
+        );
+        Ok(())
+    })
+    .await?;
     siege.end().await
 }

@@ -69,6 +69,7 @@ pub(super) fn changes(refused: &Refused<'_>) -> Vec<String> {
         Reason::NoRule => no_rule(refused),
         Reason::NoSnapshot
         | Reason::LeaseEnded
+        | Reason::TokenExpired
         | Reason::FeedClusterMissing
         | Reason::Misconfigured => Vec::new(),
     }

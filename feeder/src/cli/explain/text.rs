@@ -8,6 +8,7 @@ use crate::admin::explanation::{
 };
 use crate::admin::wire::FrozenRow;
 use crate::cli::binding::describe;
+use crate::cli::output::plain;
 
 /// What a token says of itself, and that nobody has verified it.
 pub(super) fn of_header(header: &Header) -> String {
@@ -219,14 +220,9 @@ fn user(user: &UserRow) -> String {
     text
 }
 
-/// One line. Names are other people's words: what would move the cursor, or end the line, is spelled out.
+/// One line. Names are other people's words.
 fn put(text: &mut String, row: std::fmt::Arguments<'_>) {
-    for letter in row.to_string().chars() {
-        match letter.is_control() {
-            true => text.extend(letter.escape_default()),
-            false => text.push(letter),
-        }
-    }
+    text.push_str(&plain(&row.to_string()));
     text.push('\n');
 }
 

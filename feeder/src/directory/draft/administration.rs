@@ -80,8 +80,13 @@ impl Draft {
                 });
             }
         }
+        let before = held.binding(&voucher);
+        let touched = match before.is_some_and(|before| before.names_like(&binding)) {
+            true => Touched::GroupsClaim,
+            false => Touched::Everything,
+        };
         self.tenant_mut(tenant)?.put_binding(binding.clone());
-        self.touch(&held, Touched::Everything);
+        self.touch(&held, touched);
         self.rows.push(Row::Binding(held.number, binding));
         Ok(())
     }
@@ -165,7 +170,10 @@ fn valid_binding(binding: &Binding) -> Result<(), Refused> {
         return Err(Refused::invalid(attribute, why));
     }
     let Source::Token {
-        issuer, claim, pin, ..
+        issuer,
+        claim,
+        pin,
+        groups,
     } = &binding.source
     else {
         return Ok(());
@@ -176,6 +184,7 @@ fn valid_binding(binding: &Binding) -> Result<(), Refused> {
         ("claim", Some(claim)),
         ("pin claim", pin.map(|pin| &pin.claim)),
         ("pin value", pin.map(|pin| &pin.value)),
+        ("groupsClaim", groups.as_ref().map(|groups| &groups.claim)),
     ];
     for (attribute, text) in parts {
         let Some(text) = text else { continue };

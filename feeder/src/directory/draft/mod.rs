@@ -32,7 +32,7 @@ use crate::schema::{InvalidExtension, Kind, Schema};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// No tenant of this name.
-    #[error("there is no tenant {0:?}")]
+    #[error("there is no tenant {0:?} (scimesh tenant list shows them)")]
     NoSuchTenant(String),
     /// A tenant of this name exists.
     #[error("there is a tenant {0:?} already")]

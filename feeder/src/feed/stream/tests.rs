@@ -1,7 +1,8 @@
 //! One stream as a filter meets it: the real replica at one end, a ledger over a database at the other.
 
+use futures::future::join_all;
 use jiff::Timestamp;
-use scimesh_proto::binding::{Attribute, Binding, Source};
+use scimesh_proto::binding::{Attribute, Binding, GroupName, GroupsClaim, Source};
 use scimesh_proto::replica::{HighWater, Received, Replica};
 use scimesh_proto::scope::Term;
 use serde_json::json;
@@ -17,6 +18,7 @@ use scimesh_proto::wire::PART_SUBJECTS;
 use super::*;
 use crate::directory::{Draft, MemberChange, Refused};
 use crate::feed::admission::Admission;
+use crate::feed::grpc::{PREFIX, unframed};
 use crate::feed::{Limits, Peer, PeerMode};
 use crate::fleet::Stand;
 use crate::ledger::{Ledger, Writer};
@@ -150,7 +152,7 @@ impl Feeder {
 /// A filter at the other end of a stream.
 struct Filter {
     to_feeder: Sender<Result<v1::FilterMessage, Status>>,
-    from_feeder: Receiver<Result<v1::FeederMessage, Status>>,
+    from_feeder: Receiver<Result<Bytes, Status>>,
     serving: JoinHandle<Result<(), Status>>,
     replica: Replica,
     highest: HighWater,
@@ -217,7 +219,8 @@ impl Filter {
 
     async fn hears(&mut self) -> v1::FeederMessage {
         let message = tokio::time::timeout(PATIENCE, self.from_feeder.recv());
-        message.await.expect("silence").unwrap().unwrap()
+        let message = message.await.expect("silence").unwrap();
+        unframed(message.unwrap())
     }
 
     /// Takes in what comes, up to what changes the content.
@@ -228,6 +231,24 @@ impl Filter {
                 Received::Part => self.say(FromFilter::More(v1::More {})).await,
                 Received::Applied(position) => return position,
                 pong => panic!("{pong:?}"),
+            }
+        }
+    }
+
+    /// Takes in an update and acks it; gives its pieces as they came.
+    async fn takes(&mut self) -> Vec<Bytes> {
+        let mut pieces = Vec::new();
+        loop {
+            let piece = tokio::time::timeout(PATIENCE, self.from_feeder.recv());
+            let piece = piece.await.expect("silence").unwrap().unwrap();
+            pieces.push(piece.clone());
+            match self.replica.receive(unframed(piece), &mut self.highest) {
+                Ok(Received::Part) => self.say(FromFilter::More(v1::More {})).await,
+                Ok(Received::Applied(position)) => {
+                    self.ack(position).await;
+                    return pieces;
+                }
+                other => panic!("{other:?}"),
             }
         }
     }
@@ -324,6 +345,39 @@ async fn a_filter_that_returns_with_other_content_is_sent_all_of_it() {
     assert_eq!(returned.pings().await, feeder.position());
 }
 
+/// What everyone takes in as its next update. It must be the same memory for all.
+async fn one_for_all(filters: &mut [Filter]) -> Vec<Bytes> {
+    let taken = join_all(filters.iter_mut().map(Filter::takes)).await;
+    let places = |pieces: &[Bytes]| pieces.iter().map(|p| p.as_ptr()).collect::<Vec<_>>();
+    let first = taken.first().unwrap();
+    for other in &taken {
+        assert_eq!(places(other), places(first), "encoded again");
+        assert_eq!(other, first);
+    }
+    first.clone()
+}
+
+#[tokio::test]
+async fn what_goes_to_many_streams_is_encoded_once() {
+    let feeder = Feeder::start().await;
+    feeder.admit_many(PART_SUBJECTS + 1).await;
+    let mut filters = Vec::new();
+    for _ in 0..5 {
+        filters.push(Filter::hello(&feeder, replica()).await);
+    }
+    let metrics = &feeder.feed.metrics;
+    let bytes = |pieces: &[Bytes]| {
+        let pieces = pieces.iter().map(|piece| (piece.len() - PREFIX) as u64);
+        pieces.sum::<u64>()
+    };
+    let snapshot = one_for_all(&mut filters).await;
+    assert_eq!(snapshot.len(), 2);
+    assert_eq!(metrics.snapshot_bytes.get(), 5 * bytes(&snapshot));
+    feeder.admit("ada").await;
+    let delta = one_for_all(&mut filters).await;
+    assert_eq!(metrics.delta_bytes.get(), 5 * bytes(&delta));
+}
+
 #[tokio::test]
 async fn however_many_revisions_filters_claim_to_hold_few_deltas_are_kept() {
     let feeder = Feeder::start().await;
@@ -337,7 +391,7 @@ async fn however_many_revisions_filters_claim_to_hold_few_deltas_are_kept() {
         Arc::default(),
     ));
     for held in 1..=200 {
-        assert!(!standing.update(Some(held)).await.is_empty());
+        assert!(!standing.update(Some(held)).await.pieces().is_empty());
     }
     assert!(standing.kept_deltas() <= 64, "{}", standing.kept_deltas());
 }
@@ -406,6 +460,7 @@ async fn a_pong_names_the_newest_durable_revision_however_far_the_scope_has_come
         wrong: false,
         owed: None,
         presence,
+        reported: None,
     };
     feeder.admit("ada").await;
     let ping = FromFilter::Ping(v1::Ping { id: 1, lease_ms: 0 });
@@ -414,7 +469,8 @@ async fn a_pong_names_the_newest_durable_revision_however_far_the_scope_has_come
     };
     follower.receive(ping).await.unwrap();
     follower.send_what_is_due().await.unwrap();
-    let Some(ToFilter::Pong(pong)) = sent.recv().await.unwrap().unwrap().message else {
+    let heard = unframed(sent.recv().await.unwrap().unwrap());
+    let Some(ToFilter::Pong(pong)) = heard.message else {
         panic!("no pong");
     };
     assert_eq!(pong.position, Some((&feeder.position()).into()));
@@ -453,6 +509,18 @@ async fn a_proved_revision_that_is_not_stored_ends_all_renewals() {
     // Not the answer to the ping: that never comes.
     feeder.admit("ada").await;
     witness.applies().await;
+}
+
+#[tokio::test]
+async fn no_lease_is_renewed_while_it_is_being_stored_that_the_database_is_old() {
+    let feeder = Feeder::start().await;
+    let stored = feeder.position().revision;
+    let mut proving = std::pin::pin!(feeder.feed.prove_old(stored + 1, stored));
+    let _ = futures::poll!(proving.as_mut());
+    // Storing takes longer than to get here.
+    assert!(feeder.feed.rolled_back());
+    proving.await;
+    assert!(feeder.feed.rolled_back());
 }
 
 #[tokio::test]
@@ -558,6 +626,51 @@ async fn a_binding_that_goes_takes_its_tokens_along_and_one_that_comes_brings_th
 }
 
 #[tokio::test]
+async fn where_tokens_list_groups_reaches_a_filter_without_its_entries() {
+    let feeder = Feeder::start().await;
+    feeder.admit("ada").await;
+    let mut filter = Filter::current(&feeder).await;
+    let subjects = |filter: &Filter| {
+        let snapshot = filter.replica.snapshot().unwrap();
+        let entries = snapshot.entries().map(|(subject, _)| subject);
+        entries.collect::<Vec<_>>()
+    };
+    let before = subjects(&filter);
+    let tenant = feeder
+        .feed
+        .ledger
+        .directory()
+        .tenant("corp")
+        .unwrap()
+        .clone();
+    let mut binding = tenant.bindings().next().unwrap().clone();
+    if let Source::Token { groups, .. } = &mut binding.source {
+        *groups = Some(GroupsClaim {
+            claim: "groups".into(),
+            is: GroupName::DisplayName,
+        });
+    }
+    let set = binding.clone();
+    feeder
+        .write(move |draft| draft.set_binding("corp", set))
+        .await;
+    let update = filter.hears().await;
+    let Some(ToFilter::Update(sent)) = &update.message else {
+        panic!("{update:?}");
+    };
+    let start = sent.start.as_ref().unwrap();
+    assert!(
+        start.from.is_some() && start.bindings.is_some(),
+        "{start:?}"
+    );
+    assert!(start.subjects == 0 && sent.part.is_none() && sent.end.is_some());
+    let received = filter.replica.receive(update, &mut filter.highest);
+    assert!(matches!(received, Ok(Received::Applied(_))), "{received:?}");
+    assert_eq!(filter.replica.snapshot().unwrap().bindings(), [binding]);
+    assert_eq!((subjects(&filter), before.len()), (before, 1));
+}
+
+#[tokio::test]
 async fn a_tenants_successor_of_the_same_name_begins_with_nobody() {
     let feeder = Feeder::start().await;
     feeder.admit("ada").await;
@@ -610,6 +723,38 @@ async fn a_large_update_comes_no_faster_than_it_is_taken_in() {
         assert_eq!(filter.applies().await, feeder.position());
         assert_eq!(filter.replica.snapshot().unwrap().len(), 5 * PART_SUBJECTS);
     }
+}
+
+#[tokio::test]
+async fn those_who_come_and_those_who_go_share_the_room_of_a_part() {
+    let feeder = Feeder::start().await;
+    let group = feeder.group;
+    let hire = |whose: &'static str, count: usize| {
+        feeder.write(move |draft| {
+            let people = (0..count).map(|number| {
+                let name = format!("{whose}-{number}");
+                let user = json!({"userName": name, "externalId": name, "active": true});
+                let user = user.as_object().unwrap().clone();
+                Ok(draft.create_user("corp", Uuid::new_v4(), user)?.id)
+            });
+            people.collect::<Result<Vec<_>, Refused>>()
+        })
+    };
+    let mut members = hire("old", 3 * PART_SUBJECTS).await;
+    let first = members.clone();
+    feeder
+        .write(move |draft| draft.change_members("corp", group, &[MemberChange::Set(first)]))
+        .await;
+    let mut filter = Filter::current(&feeder).await;
+    members.drain(..200);
+    members.extend(hire("new", 200).await);
+    let count = members.len();
+    feeder
+        .write(move |draft| draft.change_members("corp", group, &[MemberChange::Set(members)]))
+        .await;
+    assert_eq!(filter.applies().await, feeder.position());
+    assert_eq!(filter.replica.snapshot().unwrap().len(), count);
+    assert_eq!(feeder.feed.metrics.deltas.get(), 1);
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use rusqlite::types::Value;
-use scimesh_proto::binding::{Attribute, Binding, Source};
+use scimesh_proto::binding::{Attribute, Binding, GroupName, GroupsClaim, Source};
 use scimesh_proto::scope::{Scope, Term};
 use serde_json::json;
 use uuid::Uuid;
@@ -87,7 +87,10 @@ fn apply(draft: &mut Draft, step: Step, now: Timestamp) -> Result<(), Refused> {
                     issuer: format!("https://{other}"),
                     claim: "sub".to_owned(),
                     pin: None,
-                    groups: None,
+                    groups: (one > 2).then(|| GroupsClaim {
+                        claim: format!("groups{one}"),
+                        is: GroupName::ALL[usize::from(one % 2)],
+                    }),
                 },
                 _ => Source::Workload {
                     trust_domain: format!("td{other}"),

@@ -37,6 +37,9 @@ pub(crate) struct Policy {
     /// ENFORCE if absent. SHADOW: decide and record everything, refuse nothing for any reason.
     #[serde(default, deserialize_with = "present")]
     pub(crate) mode: Option<Mode>,
+    /// Whether a request that is still open when its token expires, or grows too old for the rule, is ended then. true if absent.
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) cut_at_expiry: Option<bool>,
     /// What the upstream is told, and under which names. What a client sends under them is removed.
     #[serde(default, deserialize_with = "present")]
     pub(crate) headers: Option<Object<Headers>>,

@@ -79,7 +79,7 @@ impl Headers {
 
     /// What to set for a request that goes on, names and values. Nothing under a SHADOW policy, of which the upstream shall
     /// notice nothing. What the rule that decided did not ask for is left out: a PUBLIC rule knows no subject, nor does one about
-    /// workloads alone, whatever a SHADOW rule before it may have found out.
+    /// workloads alone, whatever a SHADOW rule before it may have found out; nor are groups told that SHADOW rules alone name.
     pub fn values(
         &self,
         policy: &Policy,
@@ -102,6 +102,7 @@ impl Headers {
                 held.contains(*place)
                     && snapshot.term_state(*place) == TermState::Found
                     && matches!(term.kind(), TermKind::Group | TermKind::GroupExternalId)
+                    && policy.told().contains(term)
             });
             let groups: Vec<String> = groups
                 .map(|(_, term)| encode(term.as_str().as_bytes()))

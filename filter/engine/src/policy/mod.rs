@@ -17,7 +17,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use scimesh_proto::scope::Scope;
+use scimesh_proto::scope::{Scope, Term};
 use serde::Deserialize;
 
 use feed::Feed;
@@ -56,8 +56,10 @@ pub struct Policy {
     max_staleness: Duration,
     min_staleness: Duration,
     mode: Mode,
+    cut_at_expiry: bool,
     headers: Headers,
     uses_port: bool,
+    told: BTreeSet<Term>,
     rules: Vec<Rule>,
 }
 
@@ -161,6 +163,7 @@ impl Policy {
                 InvalidPolicy::at("rules", e.to_string())
             }
         })?;
+        let enforced = || rules.iter().filter(|rule| rule.mode == Mode::Enforce);
         Ok(Policy {
             name: document.name,
             scope,
@@ -171,8 +174,10 @@ impl Policy {
                 .map(|demand| demand.max_staleness)
                 .fold(max_staleness, Duration::min),
             mode: document.mode.unwrap_or_default(),
+            cut_at_expiry: document.cut_at_expiry.unwrap_or(true),
             headers: headers.unwrap_or_default(),
-            uses_port: rules.iter().any(Rule::uses_port),
+            uses_port: enforced().any(Rule::uses_port),
+            told: enforced().flat_map(Rule::terms).cloned().collect(),
             rules,
         })
     }
@@ -187,9 +192,14 @@ impl Policy {
         &self.headers
     }
 
-    /// Whether any rule depends on the local port.
+    /// Whether any rule that can decide depends on the local port.
     pub(crate) fn uses_port(&self) -> bool {
         self.uses_port
+    }
+
+    /// The terms of rules that can decide: the upstream is told of no others.
+    pub(crate) fn told(&self) -> &BTreeSet<Term> {
+        &self.told
     }
 
     /// Whether any rule depends on the host.
@@ -227,9 +237,19 @@ impl Policy {
         self.mode
     }
 
+    /// Whether a request that is still open when its token expires is ended then.
+    pub fn cut_at_expiry(&self) -> bool {
+        self.cut_at_expiry
+    }
+
     /// The name of a rule, by its place.
     pub fn rule_name(&self, rule: usize) -> Option<&str> {
         self.rules.get(rule).map(|rule| rule.name.as_str())
+    }
+
+    /// What the rule at this place demands, if it asks for anybody.
+    pub(crate) fn demand(&self, rule: usize) -> Option<&Demand> {
+        self.rules.get(rule)?.demand()
     }
 
     pub(crate) fn rules(&self) -> &[Rule] {

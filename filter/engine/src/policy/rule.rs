@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use scimesh_proto::scope::Term;
+
 use super::document::{self, Allow};
-use super::requirement::Requirements;
+use super::requirement::{Requirement, Requirements};
 use super::strict::Object;
 use super::{InvalidPolicy, MIN_STALENESS, Mode};
 use crate::matching::operation::Field;
@@ -130,8 +132,16 @@ impl Rule {
         self.to.iter().any(Operation::uses_host)
     }
 
+    /// Every term in it.
+    pub(super) fn terms(&self) -> impl Iterator<Item = &Term> {
+        let parts = self.demand().into_iter();
+        parts
+            .flat_map(|demand| demand.requirements.parts())
+            .flat_map(Requirement::terms)
+    }
+
     /// Whether it depends on the local port.
-    pub(super) fn uses_port(&self) -> bool {
+    pub(crate) fn uses_port(&self) -> bool {
         self.to.iter().any(Operation::uses_port)
     }
 

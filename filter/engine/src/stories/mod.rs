@@ -1,6 +1,8 @@
 //! What happens to requests: a small company behind a policy, told request by request.
 
+mod drift;
 mod explained;
+mod open;
 mod properties;
 mod shadow;
 mod token;

@@ -26,3 +26,13 @@ fn a_newer_history_binds_every_stream() {
     other.history.id = [9; 16];
     assert!(floor.admit(&other).is_err(), "another of that generation");
 }
+
+#[test]
+fn whoever_is_behind_takes_nobody_else_back() {
+    let mut highest = high_water(at(2, 9));
+    highest.raise(at(2, 5));
+    highest.raise(at(1, 99));
+    assert_eq!(highest.position(), Some(&at(2, 9)));
+    highest.raise(at(2, 10));
+    assert_eq!(highest.position(), Some(&at(2, 10)));
+}

@@ -4,6 +4,7 @@ mod floor;
 mod golden;
 mod properties;
 mod stories;
+mod touched;
 
 use std::collections::BTreeMap;
 

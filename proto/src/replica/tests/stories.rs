@@ -597,6 +597,58 @@ fn a_large_change_counts_at_once_and_is_worked_in_little_by_little() {
 }
 
 #[test]
+fn a_part_holds_no_more_than_a_worker_takes_in_between_two_requests() {
+    let half = PART_SUBJECTS as u128 / 2;
+    let full = PART_SUBJECTS as u128;
+    let before = with(many(0, 2 * full, 1));
+    for (changed, removed) in [(full, 0), (0, full), (half, full - half)] {
+        let after = |changed: u128| {
+            let mut entries = many(removed, 2 * full - removed, 1);
+            entries.extend(many(removed, changed, 2));
+            with(entries)
+        };
+        let mut vm = Vm::holding(&before, at(1, 5));
+        let more = if changed > 0 {
+            after(changed + 1)
+        } else {
+            with(many(removed + 1, 2 * full - removed - 1, 1))
+        };
+        vm.refuses_delta(before.delta(5, &more, at(1, 6)), Reason::Malformed);
+        let most = before.delta(5, &after(changed), at(1, 6));
+        assert_eq!(vm.delta(most), Ok(Received::Applied(at(1, 6))));
+    }
+    let mut vm = Vm::empty();
+    let snapshot = |count: u128| with(many(0, count, 1)).messages(at(1, 5), usize::MAX);
+    vm.refuses(snapshot(full + 1).remove(0), Reason::Malformed);
+    let most = vm.take(snapshot(full).remove(0));
+    assert_eq!(most, Ok(Received::Applied(at(1, 5))));
+}
+
+#[test]
+fn no_step_of_working_a_change_in_is_longer_than_another() {
+    const COUNT: usize = 40 * PART_SUBJECTS;
+    let before = with(many(0, COUNT as u128, 1));
+    let after = with(many(0, COUNT as u128, 2));
+    let mut vm = Vm::holding(&before, at(1, 5));
+    for message in before.changes(5, &after, at(1, 6), PART_SUBJECTS) {
+        vm.take(message).unwrap();
+    }
+    // What is not worked in yet is in memory twice.
+    let mut steps = Vec::new();
+    while !vm.replica.is_settled() {
+        let bytes = vm.replica.bytes();
+        vm.replica.settle(&mut vm.highest);
+        steps.push(bytes - vm.replica.bytes());
+    }
+    assert_eq!(steps.len(), COUNT / PART_SUBJECTS);
+    let longest = steps.iter().max().unwrap();
+    assert!(
+        *longest < 2 * PART_SUBJECTS as u64 * SUBJECT_BYTES,
+        "{steps:?}"
+    );
+}
+
+#[test]
 fn a_second_large_change_waits_for_the_first_to_be_worked_in() {
     let contents = [many(0, 10, 1), many(0, 2000, 2), many(1000, 2000, 3)].map(with);
     let mut vm = Vm::holding(&contents[0], at(1, 5));
@@ -668,7 +720,7 @@ fn what_would_not_fit_is_refused_before_it_is_taken_in_and_while_it_is() {
     vm.refuses(first, Reason::TooLarge);
     let delta = small.changes(5, &large, at(1, 6), 256).remove(0);
     vm.refuses(delta, Reason::TooLarge);
-    // Announced as less than it is; and with sets that take more than the subjects do.
+    // Announced as less than it is.
     let mut refused = None;
     for message in large.messages(at(1, 6), 256) {
         let Some(Message::Update(mut update)) = message.message else {
@@ -683,5 +735,23 @@ fn what_would_not_fit_is_refused_before_it_is_taken_in_and_while_it_is() {
         }
     }
     assert_eq!(refused, Some(Reason::Malformed));
+    assert_eq!(vm.replica.bytes(), held);
+
+    // With sets that take more than the subjects do.
+    let each_their_own = |n: u128| {
+        let terms = (0..TERMS).filter(|term| n >> term & 1 == 1);
+        (
+            SubjectDigest::of_rank(n << 100),
+            TermSet::from_indices(terms),
+        )
+    };
+    let sets = with((0..600).map(each_their_own).collect());
+    let mut messages = sets.messages(at(1, 6), 100).into_iter();
+    assert_eq!(vm.take(messages.next().unwrap()), Ok(Received::Part));
+    let refused = messages.find_map(|message| vm.take(message).err());
+    assert_eq!(
+        refused.map(|refused| refused.reason),
+        Some(Reason::TooLarge)
+    );
     assert_eq!(vm.replica.bytes(), held);
 }

@@ -12,6 +12,7 @@ use clap::Parser;
 use scimesh_tests::budget::Budgets;
 use scimesh_tests::envoy::{Envoy, WORKERS};
 use scimesh_tests::eventually::eventually;
+use scimesh_tests::exposition::sum;
 use scimesh_tests::probe::{Probe, Question};
 use scimesh_tests::sample::{Sample, ms};
 use scimesh_tests::{artifact, machine};
@@ -150,7 +151,7 @@ async fn measure(dir: &Path, users: u32, arguments: &Arguments) -> Result<Figure
 }
 
 /// Has all content replaced; gives how long it took until every worker decided by the new one, when that began, and the
-/// most bytes that content took in the VM that wrote its gauges last.
+/// most bytes that content took in a VM, on average over all of them.
 async fn replace(world: &World, envoy: &Envoy) -> Result<(Duration, Instant, u64)> {
     let question = Question {
         method: "GET",
@@ -177,7 +178,7 @@ async fn replace(world: &World, envoy: &Envoy) -> Result<(Duration, Instant, u64
     Ok((applied, from, most))
 }
 
-/// What the filter's gauges say of the VM that wrote them last.
+/// What the filter's gauges say of a VM, on average over all of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Gauges {
     memory: u64,
@@ -185,19 +186,27 @@ struct Gauges {
 }
 
 async fn gauges(envoy: &Envoy) -> Result<Gauges> {
+    let all = envoy.prometheus().await?;
+    let sum = |name| sum(&all, name, &[]) as u64;
+    let vms = sum("scimesh_vms").max(1);
     Ok(Gauges {
-        memory: envoy.stat("scimesh_memory_bytes").await?,
-        content: envoy.stat("scimesh_content_bytes").await?,
+        memory: sum("scimesh_memory_bytes") / vms,
+        content: sum("scimesh_content_bytes") / vms,
     })
 }
 
-/// The gauges as soon as they are of all content and no longer move: VMs write theirs in turn, ten times a second.
+/// The gauges as soon as they are of all content and no longer move: VMs add theirs in turn, ten times a second.
 async fn at_rest(envoy: &Envoy, users: u32) -> Result<Gauges> {
     let mut last = Gauges::default();
     eventually("the filter's gauges to rest", PATIENCE, async || {
         tokio::time::sleep(Duration::from_millis(250)).await;
-        let entries = envoy.stat("scimesh_entries").await?;
-        ensure!(entries == u64::from(users), "{entries} entries");
+        let all = envoy.prometheus().await?;
+        let entries = sum(&all, "scimesh_snapshot_entries", &[]);
+        let vms = sum(&all, "scimesh_vms", &[]);
+        ensure!(
+            vms > 0.0 && entries == vms * f64::from(users),
+            "{entries} entries in {vms} VMs"
+        );
         let before = std::mem::replace(&mut last, gauges(envoy).await?);
         ensure!(last == before, "{before:?}, then {last:?}");
         Ok(last)

@@ -228,8 +228,13 @@ impl Soak {
         self.pushing.check()?;
         let start = Instant::now();
         let company = self.pushing.pause().await;
-        self.light.current(start, PATIENCE).await?;
-        self.whole.current(start, PATIENCE).await?;
+        let light = self.light.current(start, PATIENCE).await;
+        let whole = self.whole.current(start, PATIENCE).await;
+        // Whoever saw what must never be may not be current for it: that is told first.
+        for fleet in [&self.light, &self.whole] {
+            fleet.check().with_context(|| when.to_owned())?;
+        }
+        light.and(whole).with_context(|| when.to_owned())?;
         let bindings = [binding(ISSUER)];
         let first = self.whole.followers().first().context("a whole follower")?;
         let key = first.seen().key.clone().context("a key")?;
@@ -239,7 +244,6 @@ impl Soak {
         });
         let wanted: Vec<_> = contents.collect();
         for fleet in [&self.light, &self.whole] {
-            fleet.check()?;
             for follower in fleet.followers() {
                 let identity = follower.identity();
                 let held = follower.seen().digest;
@@ -270,7 +274,8 @@ impl Soak {
             light.snapshots + whole.snapshots,
             light.nacks + whole.nacks
         );
-        ensure!(light.nacks + whole.nacks == 0, "an update was refused");
+        let nacks = light.nacks + whole.nacks;
+        ensure!(nacks == 0, "{when}, {nacks} updates had been refused");
         Ok(())
     }
 
