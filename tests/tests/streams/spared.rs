@@ -18,10 +18,11 @@ async fn a_shadow_policy_ends_nothing() -> Result<()> {
     eventually("every worker to know", PATIENCE, async || {
         let decided = ["requests_total", "rule=.=streams"];
         let allowed = [&decided[..], &["decision=.=allow"]].concat();
+        // Counts come a little later, with ticks.
+        let all = world.settled(&decided).await?;
         let before = world.counted(&allowed).await?;
-        let all = world.counted(&decided).await? as usize;
         let asked = world.mesh.get_everywhere("/any", token).await?.len();
-        world.await_count(&decided, all + asked).await?;
+        world.await_count(&decided, all as usize + asked).await?;
         let counted = world.counted(&allowed).await? - before;
         ensure!(counted == 0, "{counted} would be allowed");
         Ok(())

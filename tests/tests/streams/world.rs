@@ -1,7 +1,7 @@
 //! A mesh in which alice and bob are in the group payments, and what they have open.
 
 use std::path::{Path, PathBuf};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
@@ -129,6 +129,18 @@ impl World {
             .iter()
             .filter(|(name, _)| parts.iter().all(|part| name.contains(part)));
         Ok(all.map(|(_, value)| value).sum())
+    }
+
+    /// The same, once it stands still.
+    pub(crate) async fn settled(&self, parts: &[&str]) -> Result<u64> {
+        eventually("the filters to have counted", PATIENCE, async || {
+            let before = self.counted(parts).await?;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let now = self.counted(parts).await?;
+            ensure!(now == before, "{before}, then {now}");
+            Ok(now)
+        })
+        .await
     }
 
     /// Waits until they have counted so many.
