@@ -4,7 +4,8 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use reqwest::Method;
-use scimesh_tests::mesh::{Mesh, payments_policy};
+use scimesh_tests::eventually::eventually;
+use scimesh_tests::mesh::{Mesh, PATIENCE, payments_policy};
 use serde_json::json;
 
 const PASSWORD: &str = "correct-horse-battery";
@@ -71,8 +72,12 @@ async fn no_token_password_or_email_is_in_logs_or_metrics_and_no_secret_on_disk(
     let metrics = mesh.feeder.metrics().await?;
     ensure!(metrics.contains("scimesh_"), "no metrics to look at");
     keeps_quiet("/metrics", metrics.as_bytes(), &private)?;
-    let stats = format!("{:?}", mesh.envoy.stats("").await?);
-    ensure!(stats.contains("requests_total"), "no statistics to look at");
+    let stats = eventually("statistics to look at", PATIENCE, async || {
+        let stats = format!("{:?}", mesh.envoy.stats("").await?);
+        ensure!(stats.contains("requests_total"), "none of the filter's");
+        Ok(stats)
+    })
+    .await?;
     keeps_quiet("/stats", stats.as_bytes(), &private)?;
     let log = mesh.feeder.log();
     ensure!(log.contains("SCIM request"), "no log to look at");
