@@ -16,7 +16,7 @@ SECONDS ?= 20
 # Where cargo puts what it builds.
 BIN = $${CARGO_TARGET_DIR:-target}/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
-.PHONY: help setup build filter run test test-wasm test-durability fuzz mutants bench bench-revocation bench-provisioning bench-decision bench-feed bench-million bench-snapshot soak lint fmt clean
+.PHONY: help setup build filter run test test-wasm test-durability fuzz mutants bench bench-revocation bench-provisioning bench-decision bench-feed bench-million bench-snapshot bench-streams soak lint fmt clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -60,7 +60,7 @@ fuzz: setup ## every text that a client or an operator writes, fuzzed from the c
 mutants: setup ## is every comparison of the engine and the protocol tested? Changed one by one (an hour or two)
 	@tests/mutants.sh $(ARGS)
 
-bench bench-revocation bench-provisioning bench-decision bench-feed bench-million bench-snapshot soak: PROFILE = release
+bench bench-revocation bench-provisioning bench-decision bench-feed bench-million bench-snapshot bench-streams soak: PROFILE = release
 bench: build ## all benchmarks (about 20 minutes)
 	@$(MAKE) --no-print-directory bench-revocation
 	@$(MAKE) --no-print-directory bench-provisioning
@@ -68,6 +68,7 @@ bench: build ## all benchmarks (about 20 minutes)
 	@$(MAKE) --no-print-directory bench-feed
 	@$(MAKE) --no-print-directory bench-million
 	@$(MAKE) --no-print-directory bench-snapshot
+	@$(MAKE) --no-print-directory bench-streams
 
 bench-revocation: build ## how long after the SCIM response the last request is still allowed
 	@$(BIN)/revocation $(ARGS)
@@ -88,6 +89,9 @@ bench-million: build ## the feeder's memory and its start with a million users a
 
 bench-snapshot: build ## what a million users are on the wire and in a real Envoy, and what its requests notice
 	@$(BIN)/snapshot $(ARGS)
+
+bench-streams: build ## how long after the SCIM response an open request ends, and what 10,000 open ones cost a proxy
+	@$(BIN)/streams $(ARGS)
 
 soak: build ## churn, kills, restarts and a restore for MINUTES=20; ends with every proxy agreeing with a naive model
 	@$(BIN)/soak --minutes $(MINUTES) $(ARGS)
