@@ -10,7 +10,7 @@ use crate::host::{self, HostError};
 use crate::open::Cut;
 use crate::record::Entry;
 use crate::refusal::Refusal;
-use crate::request::attempt;
+use crate::request::{attempt, complain};
 use crate::{stats, vm};
 
 /// Filter state `wasm.<this>` of a request that one of its filters has ended.
@@ -31,9 +31,12 @@ pub(crate) fn settle(root: u32, now: Moment) {
     let cuts = vm::with(|vm| vm.cut(root));
     moved |= !cuts.is_empty();
     for cut in cuts {
-        stats::cut(&cut);
         if host::set_effective_context(cut.context).is_ok() {
-            attempt(end(&cut));
+            match end(&cut) {
+                Ok(true) => stats::cut(&cut),
+                Ok(false) => {}
+                Err(error) => complain(error),
+            }
         }
     }
     if moved {
@@ -41,11 +44,12 @@ pub(crate) fn settle(root: u32, now: Moment) {
     }
 }
 
-/// Ends the effective context's request: with a proper refusal if nothing of a response has been sent, and otherwise in the middle.
-fn end(cut: &Cut) -> Result<(), HostError> {
-    // Another filter of the same request has: Envoy would not stand being told twice.
-    if host::property(&[MARK])?.is_some() {
-        return Ok(());
+/// Ends the effective context's request: with a proper refusal if nothing of a response has been sent, and otherwise in the middle. False if
+/// another filter of the same request has: Envoy would not stand being told twice.
+fn end(cut: &Cut) -> Result<bool, HostError> {
+    // What can't be told has not been marked: it is forgotten from here on, so it must end.
+    if matches!(host::property(&[MARK]), Ok(Some(_))) {
+        return Ok(false);
     }
     attempt(host::set_property(MARK, b"cut"));
     attempt(cut.plugin.record.write(&Entry {
@@ -56,11 +60,12 @@ fn end(cut: &Cut) -> Result<(), HostError> {
     }));
     // What can't be told has begun: that ends it in any case.
     let begun = host::property(&["response", "code"]).map_or(true, is_status);
-    if begun {
-        host::reset_request()
-    } else {
-        host::send_local_response(&Refusal::new(cut.reason, cut.grpc))
-    }
+    let ended = match begun {
+        true => host::reset_request(),
+        false => host::send_local_response(&Refusal::new(cut.reason, cut.grpc))
+            .or_else(|_| host::reset_request()),
+    };
+    ended.map(|()| true)
 }
 
 fn is_status(code: Option<Vec<u8>>) -> bool {

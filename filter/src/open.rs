@@ -180,15 +180,20 @@ impl Open {
     }
 
     fn expire(&mut self, now: Moment) {
-        let ended = |ends: &BTreeSet<(Duration, u32)>, now| {
-            let first = ends.first().filter(|(end, _)| *end <= now);
-            first.map(|(_, context)| *context)
+        let ended = |ends: &mut BTreeSet<(Duration, u32)>, now| {
+            let first = ends.first().copied();
+            let (end, context) = first.filter(|(end, _)| *end <= now)?;
+            ends.remove(&(end, context)).then_some(context)
         };
-        while let Some(context) =
-            ended(&self.by_monotonic, now.monotonic).or_else(|| ended(&self.by_wall, now.wall))
-        {
-            let Some(request) = self.requests.get_mut(&context) else {
+        // Those who are left are the next tick's, which comes soon, as there are some to be ended.
+        for _ in 0..ASKED {
+            let context = ended(&mut self.by_monotonic, now.monotonic);
+            let context = context.or_else(|| ended(&mut self.by_wall, now.wall));
+            let Some(context) = context else {
                 return;
+            };
+            let Some(request) = self.requests.get_mut(&context) else {
+                continue;
             };
             request.lose(context, Reason::TokenExpired, &mut self.lost);
             if let Some(expiry) = request.expiry.take() {

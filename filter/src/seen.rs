@@ -30,6 +30,8 @@ pub(crate) struct Seen {
     subjects: HashMap<SubjectDigest, Compared>,
     pending: Pending,
     reported: Option<Moment>,
+    /// When room was made.
+    swept: Option<Moment>,
 }
 
 /// A subject whose token was compared.
@@ -111,11 +113,15 @@ impl Seen {
     /// What to report, if there is anything and it is time.
     pub(crate) fn report(&mut self, now: Moment) -> Option<Report> {
         let recent = |at| elapsed(at, now) < BETWEEN_REPORTS;
+        // Not only when there is something to report: a table that is full of those who never come again would never have anything.
+        if !self.swept.is_some_and(recent) {
+            self.swept = Some(now);
+            self.forget(now);
+        }
         if self.pending.is_empty() || self.reported.is_some_and(recent) {
             return None;
         }
         self.reported = Some(now);
-        self.forget(now);
         Some(std::mem::take(&mut self.pending).into())
     }
 

@@ -396,7 +396,7 @@ impl Vm {
         let feed = self.led_by_mut(root)?;
         let stream = feed.session.stream()?;
         let report = feed.seen.report(now)?;
-        Some((stream, Outgoing::Report(report)))
+        Some((stream, Outgoing::Report(report.encode_to_vec().into())))
     }
 
     /// A request has ended.

@@ -362,25 +362,31 @@ impl<'a> Follower<'a> {
                 _ => Err(Status::invalid_argument("more, of nothing")),
             },
             Some(FromFilter::Nack(nack)) => self.nacked(&nack),
-            Some(FromFilter::Report(report)) => self.reported(report),
+            Some(FromFilter::Report(report)) => {
+                self.reported(&report);
+                Ok(())
+            }
             Some(FromFilter::Hello(_)) => Err(Status::invalid_argument("a second hello")),
             None => Err(Status::invalid_argument("a message of no known kind")),
         }
     }
 
     /// It has seen what decides nothing.
-    fn reported(&mut self, report: v1::Report) -> Result<(), Status> {
+    fn reported(&mut self, report: &[u8]) {
         // There is one from the beginning on.
         let Some(now) = self.standing.borrow().clone() else {
-            return Ok(());
+            return;
         };
         let directory = self.feed.ledger.directory();
         let tenant = directory.published(&self.tenant).map(|tenant| &**tenant);
         let (last, reporter) = (&mut self.reported, || self.presence.reporter());
         let instant = Instant::now().into_std();
-        (self.feed.observations)
-            .receive(last, now.scope(), tenant, reporter, report, instant)
-            .map_err(|e| Status::invalid_argument(e.to_string()))
+        let read =
+            (self.feed.observations).receive(last, now.scope(), tenant, reporter, report, instant);
+        // The stream goes on: leases hang on it, and nothing on a report.
+        if let Err(error) = read {
+            tracing::warn!(%error, "a filter's report can't be read");
+        }
     }
 
     /// An update did not verify: once, a snapshot mends that. Twice, the filter must come again later.

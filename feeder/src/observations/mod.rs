@@ -16,9 +16,10 @@ mod refusals;
 mod report;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use prost::Message as _;
 use scimesh_proto::scope::Scope;
 use scimesh_proto::wire::{Malformed, v1};
 
@@ -38,9 +39,15 @@ pub(crate) const KEPT: Duration = Duration::from_secs(60 * 60);
 /// A stream that reports more often is not listened to in between.
 const BETWEEN_REPORTS: Duration = Duration::from_secs(1);
 
-/// Entries of one tenant at most, and of all: a term of a subject, or a refusal, or a subject of one. Of some 100 bytes each.
+/// Bytes of a report at most: of the longest that a filter sends.
+const MAX_REPORT: usize = 640 << 10;
+
+/// Places of the scope that the drifts of one report may name in all.
+const MAX_PLACES: usize = 4096;
+
+/// Entries of one tenant at most, and of all: a term of a subject, or a refusal, or a subject of one. Of some 100 to 500 bytes each.
 const MAX_OF_TENANT: usize = 50_000;
-const MAX_OF_ALL: usize = 500_000;
+const MAX_OF_ALL: usize = 200_000;
 
 /// Proxies of one tenant at most that are remembered to have reported.
 const MAX_REPORTERS: usize = 1_000;
@@ -150,7 +157,7 @@ impl Observations {
         scope: &Scope,
         tenant: Option<&Tenant>,
         reporter: impl FnOnce() -> Reporter,
-        wire: v1::Report,
+        wire: &[u8],
         now: Instant,
     ) -> Result<(), Malformed> {
         let metrics = &self.0.metrics;
@@ -158,20 +165,26 @@ impl Observations {
             metrics.dropped.inc();
             return Ok(());
         }
-        let report = Report::read(wire, scope)?;
         *last = Some(now);
-        metrics.reports.inc();
+        let report = read(wire, scope).inspect_err(|_| {
+            metrics.dropped.inc();
+        })?;
         let Some(tenant) = tenant else {
+            metrics.reports.inc();
             return Ok(());
         };
         let requests = report.refusals.iter().map(|refusal| refusal.requests).sum();
         let (compared, unknown) = (report.compared, report.unknown);
-        let left_out = self.take(scope, tenant, reporter(), report, now);
+        let Some(left_out) = self.take(scope, tenant, reporter(), report, now) else {
+            metrics.dropped.inc();
+            return Ok(());
+        };
+        metrics.reports.inc();
         metrics.reported(tenant.name(), compared, unknown, requests, left_out);
         Ok(())
     }
 
-    /// Returns how much was left out, here or by the filter.
+    /// Returns how much was left out, here or by the filter. None: others are at it; a stream does not wait for what decides nothing.
     fn take(
         &self,
         scope: &Scope,
@@ -179,9 +192,14 @@ impl Observations {
         reporter: Reporter,
         report: Report,
         now: Instant,
-    ) -> u64 {
+    ) -> Option<u64> {
         let slot = self.slot(now);
-        let mut registry = self.registry(now);
+        let mut registry = match self.0.registry.try_lock() {
+            Ok(registry) => registry,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        registry.sweep_if_due(now);
         registry.forget_other(tenant);
         let Registry {
             tenants, entries, ..
@@ -195,8 +213,16 @@ impl Observations {
         observed.compared.add(slot, report.compared);
         observed.unknown.add(slot, report.unknown);
         let mut left_out = report.left_out;
+        let mut places = MAX_PLACES;
         for drift in &report.drifts {
-            left_out += observed.drifts.take(scope, drift, now, &mut room);
+            let named = drift.gone.len() + drift.gained.len();
+            match places.checked_sub(named) {
+                None => left_out += named as u64,
+                Some(rest) => {
+                    places = rest;
+                    left_out += observed.drifts.take(scope, drift, now, &mut room);
+                }
+            }
         }
         for refusal in report.refusals {
             left_out += observed.refusals.take(refusal, slot, now, &mut room);
@@ -208,7 +234,7 @@ impl Observations {
         }
         observed.entries = room.tenant;
         *entries = room.all;
-        left_out
+        Some(left_out)
     }
 
     /// Whose tokens differ from the directory, by term. None if nothing was reported of the tenant.
@@ -263,12 +289,21 @@ impl Observations {
     fn registry(&self, now: Instant) -> MutexGuard<'_, Registry> {
         let registry = self.0.registry.lock();
         let mut registry = registry.unwrap_or_else(PoisonError::into_inner);
-        let due = |swept| now.saturating_duration_since(swept) >= BETWEEN_SWEEPS;
-        if registry.swept.is_none_or(due) {
-            registry.sweep(now);
-        }
+        registry.sweep_if_due(now);
         registry
     }
+}
+
+fn read(wire: &[u8], scope: &Scope) -> Result<Report, Malformed> {
+    let invalid = |why| Malformed::Invalid {
+        field: "report",
+        why,
+    };
+    if wire.len() > MAX_REPORT {
+        return Err(invalid("too long"));
+    }
+    let report = v1::Report::decode(wire).map_err(|_| invalid("no report"))?;
+    Report::read(report, scope)
 }
 
 impl Registry {
@@ -284,6 +319,13 @@ impl Registry {
             && let Some(other) = self.tenants.remove(tenant.name())
         {
             self.entries -= other.entries;
+        }
+    }
+
+    fn sweep_if_due(&mut self, now: Instant) {
+        let due = |swept| now.saturating_duration_since(swept) >= BETWEEN_SWEEPS;
+        if self.swept.is_none_or(due) {
+            self.sweep(now);
         }
     }
 
