@@ -150,7 +150,10 @@ impl Listener {
 
 /// Something came: perhaps a line, perhaps a part of one.
 fn heard(text: &str, told: &watch::Sender<State>) {
-    let line = text.lines().filter_map(|line| line.parse().ok()).last();
+    let line = text
+        .lines()
+        .filter_map(|line| line.parse().ok())
+        .next_back();
     told.send_modify(|state| {
         if let State::Heard(last, at) = state {
             *last = line.unwrap_or(*last);
