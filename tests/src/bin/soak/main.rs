@@ -214,6 +214,11 @@ impl Soak {
         self.agree("at the end").await?;
         let after = self.moment().await?;
         after.bounded(&before.context("a moment before the last stretch")?)?;
+        // A machine that is too busy to be troubled proves nothing.
+        ensure!(
+            restarts > 0 && restored && !light.counts().is_empty(),
+            "too little happened to say anything: {restarts} restarts; give it more MINUTES"
+        );
         println!(
             "{} changes, {restarts} restarts; light streams: {:?}; whole ones: {:?}",
             self.pushing.pushed(),
