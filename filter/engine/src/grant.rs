@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use scimesh_proto::binding::{Binding, Source};
+use scimesh_proto::binding::Binding;
 use scimesh_proto::digest::SubjectDigest;
 use scimesh_proto::snapshot::Snapshot;
 use scimesh_proto::spiffe;
@@ -101,7 +101,7 @@ impl Grant {
             };
             let before = self.bindings.iter().find(named);
             let now = snapshot.binding_of_issuer(&user.issuer);
-            let now = now.filter(|now| before.is_some_and(|before| name_alike(before, now)));
+            let now = now.filter(|now| before.is_some_and(|before| before.names_like(now)));
             user.digest = snapshot.subject(now.ok_or(Reason::UnknownIssuer)?, &user.name);
         }
         if let Some(workload) = &mut self.workload {
@@ -109,7 +109,7 @@ impl Grant {
             let named = |binding: &&Binding| binding.trust_domain() == Some(domain);
             let before = self.bindings.iter().find(named);
             let now = snapshot.binding_of_trust_domain(domain);
-            let now = now.filter(|now| before.is_some_and(|before| name_alike(before, now)));
+            let now = now.filter(|now| before.is_some_and(|before| before.names_like(now)));
             workload.digest =
                 snapshot.subject(now.ok_or(Reason::UnknownTrustDomain)?, &workload.id);
         }
@@ -155,26 +155,4 @@ fn instant(claim: Claim) -> Option<Duration> {
         }
         _ => Some(Duration::ZERO),
     }
-}
-
-/// Whether both take the same token, or certificate, for the same name. Where a token lists groups has no part in that.
-fn name_alike(a: &Binding, b: &Binding) -> bool {
-    let source = match (&a.source, &b.source) {
-        (
-            Source::Token {
-                issuer,
-                claim,
-                pin,
-                groups: _,
-            },
-            Source::Token {
-                issuer: other_issuer,
-                claim: other_claim,
-                pin: other_pin,
-                groups: _,
-            },
-        ) => (issuer, claim, pin) == (other_issuer, other_claim, other_pin),
-        (a, b) => a == b,
-    };
-    source && a.attribute == b.attribute && a.ignore_case == b.ignore_case
 }
