@@ -169,10 +169,14 @@ impl Vm {
 
     /// A root context comes with its policy.
     pub(crate) fn join(&mut self, root: u32, policy: Policy, now: Moment) -> Rc<Plugin> {
-        self.leave(root);
-        let known = self.feeds.iter().find(|(_, feed)| {
-            feed.target == *policy.feed() && feed.replica.scope() == policy.scope()
-        });
+        let known =
+            |feed: &Feed| feed.target == *policy.feed() && feed.replica.scope() == policy.scope();
+        let follows = |feed: &Feed| feed.members.iter().any(|member| member.root == root);
+        // One that is configured once more keeps its feed: with that, what is open would be forgotten.
+        if !self.feeds.values().any(|feed| known(feed) && follows(feed)) {
+            self.leave(root);
+        }
+        let known = self.feeds.iter().find(|(_, feed)| known(feed));
         let id = match known {
             Some((id, _)) => *id,
             None => {
@@ -192,11 +196,15 @@ impl Vm {
             }
         };
         if let Some(feed) = self.feeds.get_mut(&id) {
-            feed.members.push(Member {
+            let member = Member {
                 root,
                 smallest: policy.min_staleness(),
                 longest: policy.max_staleness(),
-            });
+            };
+            match feed.members.iter_mut().find(|held| held.root == root) {
+                Some(held) => *held = member,
+                None => feed.members.push(member),
+            }
         }
         Rc::new(Plugin {
             verdict: match policy.name() {

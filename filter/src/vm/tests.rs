@@ -239,3 +239,16 @@ fn a_policy_that_comes_later_does_not_lengthen_the_lease_that_was_told() {
     told.renew_for(at(0), Duration::from_secs(300));
     assert_eq!(*vm.feed(&longer).unwrap().lease(), told);
 }
+
+#[test]
+fn a_root_that_is_configured_once_more_keeps_its_feed_and_a_changed_scope_leaves_it() {
+    let (mut vm, plugin) = served(1, 9);
+    let again = vm.join(1, policy("a", "30s"), at(5_000));
+    assert_eq!(again.feed, plugin.feed);
+    let feed = vm.feed(&plugin).unwrap();
+    assert!(feed.snapshot().is_some() && feed.is_connected());
+    assert_eq!(feed.members.len(), 1);
+    assert_eq!(feed.members[0].smallest, Duration::from_secs(30));
+    let other = vm.join(1, policy("b", "30s"), at(6_000));
+    assert!(vm.feed(&plugin).is_none() && vm.feed(&other).is_some());
+}
